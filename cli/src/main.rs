@@ -1,0 +1,3 @@
+#![forbid(unsafe_code)]
+//! The weft binary.
+fn main() {}
