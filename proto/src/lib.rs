@@ -3,6 +3,7 @@
 
 mod id;
 mod role;
+pub mod wire;
 
 pub use id::ClusterId;
 pub use id::CommandId;
