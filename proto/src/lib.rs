@@ -1,8 +1,18 @@
 //! What everybody speaks: identifiers, addresses, specs, task states and the wire format.
 #![forbid(unsafe_code)]
 
+pub mod addr;
+pub mod assignment;
+pub mod command;
+pub mod convert;
+pub mod defaults;
 mod id;
+pub mod name;
+pub mod object;
 mod role;
+pub mod spec;
+pub mod task_state;
+pub mod time;
 pub mod wire;
 
 pub use id::ClusterId;
@@ -13,5 +23,6 @@ pub use id::NodeId;
 pub use id::ParseIdError;
 pub use id::ServiceId;
 pub use id::TaskId;
+pub use name::Name;
 pub use role::ParseRoleError;
 pub use role::Role;

@@ -1,0 +1,130 @@
+//! The objects of the cluster's state.
+
+mod cluster;
+mod network;
+mod node;
+mod service;
+mod task;
+
+pub use cluster::Cluster;
+pub use cluster::ClusterSettings;
+pub use network::Network;
+pub use node::ManagerStatus;
+pub use node::Node;
+pub use node::NodeDescription;
+pub use node::NodeState;
+pub use node::NodeStatus;
+pub use service::Service;
+pub use task::Task;
+pub use task::TaskStatus;
+
+use crate::id::NetworkId;
+use crate::id::NodeId;
+use crate::id::ServiceId;
+use crate::id::TaskId;
+use crate::time::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
+use std::fmt;
+
+/// What the store keeps about every object. Values that callers put here are overwritten when a
+/// change is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Log index of the last change: of two versions the greater is the newer.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Any object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// The cluster itself; there is one.
+    Cluster(Cluster),
+    /// A machine.
+    Node(Node),
+    /// A network.
+    Network(Network),
+    /// A service.
+    Service(Service),
+    /// A task.
+    Task(Task),
+}
+
+/// Which object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKey {
+    /// The cluster itself.
+    Cluster,
+    /// A machine.
+    Node(NodeId),
+    /// A network.
+    Network(NetworkId),
+    /// A service.
+    Service(ServiceId),
+    /// A task.
+    Task(TaskId),
+}
+
+impl Object {
+    /// Which object this is.
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            Object::Cluster(_) => ObjectKey::Cluster,
+            Object::Node(node) => ObjectKey::Node(node.id),
+            Object::Network(network) => ObjectKey::Network(network.id),
+            Object::Service(service) => ObjectKey::Service(service.id),
+            Object::Task(task) => ObjectKey::Task(task.id),
+        }
+    }
+
+    /// What the store keeps about it.
+    pub fn meta(&self) -> Meta {
+        match self {
+            Object::Cluster(cluster) => cluster.meta,
+            Object::Node(node) => node.meta,
+            Object::Network(network) => network.meta,
+            Object::Service(service) => service.meta,
+            Object::Task(task) => task.meta,
+        }
+    }
+
+    /// The same object with what the store keeps about it replaced.
+    #[must_use]
+    pub fn with_meta(mut self, meta: Meta) -> Self {
+        match &mut self {
+            Object::Cluster(cluster) => cluster.meta = meta,
+            Object::Node(node) => node.meta = meta,
+            Object::Network(network) => network.meta = meta,
+            Object::Service(service) => service.meta = meta,
+            Object::Task(task) => task.meta = meta,
+        }
+        self
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ObjectKey::Cluster => f.write_str("cluster"),
+            ObjectKey::Node(id) => write!(f, "node {id}"),
+            ObjectKey::Network(id) => write!(f, "network {id}"),
+            ObjectKey::Service(id) => write!(f, "service {id}"),
+            ObjectKey::Task(id) => write!(f, "task {id}"),
+        }
+    }
+}
+
+macro_rules! into_object {
+    ($($kind:ident),*) => {$(
+        impl From<$kind> for Object {
+            fn from(value: $kind) -> Object {
+                Object::$kind(value)
+            }
+        }
+    )*};
+}
+into_object!(Cluster, Node, Network, Service, Task);
