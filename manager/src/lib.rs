@@ -1,2 +1,8 @@
-//! (crate doc to come)
+//! A manager: the replicated state, the loops that decide, and the calls that people and nodes make.
 #![forbid(unsafe_code)]
+
+pub mod propose;
+pub mod store;
+
+#[cfg(test)]
+mod fixture;

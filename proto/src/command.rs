@@ -106,3 +106,14 @@ pub struct Conflict {
 
 /// What became of a command: the revision at which it was applied, or why not.
 pub type CommandResult = Result<u64, Conflict>;
+
+/// The whole state, as written down and sent to managers that are far behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSnapshot {
+    /// The log index it is at.
+    pub revision: u64,
+    /// All objects.
+    pub objects: Vec<Object>,
+    /// Commands applied lately, oldest first, so that a retried one is recognised.
+    pub recent: Vec<(CommandId, CommandResult)>,
+}

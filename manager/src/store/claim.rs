@@ -1,0 +1,92 @@
+//! What belongs to one object at a time: names, ports, addresses, numbers.
+//!
+//! Claims are checked inside `apply`, on every replica alike. So two managers that decide at the same
+//! moment can never give one address to two tasks: the second transaction is refused.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use weft_proto::Name;
+use weft_proto::NetworkId;
+use weft_proto::addr::NodeNumber;
+use weft_proto::addr::Vni;
+use weft_proto::object::Object;
+use weft_proto::spec::Protocol;
+
+/// Something that one object has for itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// A network's name.
+    NetworkName(Name),
+    /// A service's name.
+    ServiceName(Name),
+    /// A port of the routing mesh.
+    PublishedPort(Protocol, u16),
+    /// A network's identifier on the wire.
+    Vni(Vni),
+    /// An address on a network: a task's, or a service's virtual one.
+    Address(NetworkId, IpAddr),
+    /// A node's slice of the ingress pool.
+    NodeNumber(NodeNumber),
+    /// A manager's identity in the log.
+    RaftId(u64),
+    /// A task's address in the ingress pool.
+    IngressAddress(Ipv4Addr),
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Claim::NetworkName(name) => write!(f, "the network name {name}"),
+            Claim::ServiceName(name) => write!(f, "the service name {name}"),
+            Claim::PublishedPort(protocol, port) => write!(f, "port {port}/{protocol}"),
+            Claim::Vni(vni) => write!(f, "VXLAN identifier {vni}"),
+            Claim::Address(_, addr) => write!(f, "address {addr}"),
+            Claim::NodeNumber(number) => write!(f, "node number {number}"),
+            Claim::RaftId(id) => write!(f, "raft id {id}"),
+            Claim::IngressAddress(addr) => write!(f, "ingress address {addr}"),
+        }
+    }
+}
+
+/// What an object has for itself. A task that ended has nothing any more.
+pub(super) fn claims_of(object: &Object) -> Vec<Claim> {
+    match object {
+        Object::Cluster(_) => Vec::new(),
+        Object::Node(node) => {
+            let raft = node.manager.map(|manager| Claim::RaftId(manager.raft_id));
+            [Claim::NodeNumber(node.number)]
+                .into_iter()
+                .chain(raft)
+                .collect()
+        }
+        Object::Network(network) => {
+            vec![
+                Claim::NetworkName(network.spec.name.clone()),
+                Claim::Vni(network.vni),
+            ]
+        }
+        Object::Service(service) => {
+            let name = Claim::ServiceName(service.spec.name.clone());
+            let vips = service
+                .vips
+                .iter()
+                .map(|(network, vip)| Claim::Address(*network, *vip));
+            let ports = service
+                .ports
+                .iter()
+                .filter_map(|port| Some(Claim::PublishedPort(port.protocol, port.published?)));
+            [name].into_iter().chain(vips).chain(ports).collect()
+        }
+        Object::Task(task) if task.status.state.is_terminal() => Vec::new(),
+        Object::Task(task) => {
+            let addresses = task
+                .addresses
+                .iter()
+                .map(|(net, addr)| Claim::Address(*net, *addr));
+            addresses
+                .chain(task.ingress_addr.map(Claim::IngressAddress))
+                .collect()
+        }
+    }
+}

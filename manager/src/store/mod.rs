@@ -1,0 +1,23 @@
+//! The replicated state: typed tables that change only by commands, in log order.
+//!
+//! Everything here is deterministic: no clock, no randomness, no hash order. Readers hold a [`View`],
+//! a consistent state at one revision, which costs nothing to take and never blocks a writer.
+
+mod apply;
+mod claim;
+mod state;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::Applied;
+pub use apply::apply;
+pub use claim::Claim;
+pub use state::State;
+pub use watch::ChangeSet;
+pub use watch::Lagged;
+pub use watch::Store;
+
+/// A consistent state at one revision, shared by whoever reads it.
+pub type View = std::sync::Arc<State>;
