@@ -1,8 +1,10 @@
 //! Numbers of the data plane that must not be mixed up with other numbers.
 
+use ipnet::Ipv4Net;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fmt;
+use std::net::Ipv4Addr;
 
 /// VXLAN network identifier: 24 bits (RFC 7348 s. 5). Zero is never issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,5 +96,56 @@ impl From<NodeNumber> for u16 {
 impl fmt::Display for NodeNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The part of the ingress pool that one node owns: a /24. Tasks have their outside address in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IngressSlice(Ipv4Net);
+
+impl IngressSlice {
+    /// Offsets within a slice that tasks get. The first ten are kept for the node itself, the last
+    /// ones for its gateway and broadcast.
+    pub const TASK_OFFSETS: std::ops::RangeInclusive<u8> = 10..=250;
+
+    /// The slice of a node; `None` when the pool is too small for its number.
+    pub fn of(pool: Ipv4Net, number: NodeNumber) -> Option<Self> {
+        let first = u32::from(pool.network()).checked_add(u32::from(number.get()) << 8)?;
+        let net = Ipv4Net::new(Ipv4Addr::from(first), 24).ok()?;
+        (pool.contains(&net)).then_some(IngressSlice(net))
+    }
+
+    /// The slice as a network.
+    pub fn net(self) -> Ipv4Net {
+        self.0
+    }
+
+    /// The address at an offset.
+    pub fn at(self, offset: u8) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.0.network()) + u32::from(offset))
+    }
+
+    /// The ingress namespace's own address: where tasks send what leaves the node.
+    pub fn router(self) -> Ipv4Addr {
+        self.at(1)
+    }
+
+    /// The node's address as its tasks see it.
+    pub fn host(self) -> Ipv4Addr {
+        self.at(254)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_owns_one_slice_of_the_pool_and_a_pool_has_an_end() {
+        let pool: Ipv4Net = "10.255.0.0/16".parse().unwrap();
+        let slice = |n: u16| IngressSlice::of(pool, NodeNumber(n)).map(|s| s.net().to_string());
+        assert_eq!(slice(7).as_deref(), Some("10.255.7.0/24"));
+        assert_eq!(slice(255).as_deref(), Some("10.255.255.0/24"));
+        assert_eq!(slice(256), None);
     }
 }
