@@ -23,6 +23,8 @@ mod task_spec;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
+mod arbitrary_log;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod round_trips;
