@@ -21,8 +21,6 @@ use crate::object::NodeDescription;
 use crate::object::NodeState;
 use crate::object::NodeStatus;
 use crate::object::Service;
-use crate::object::Task;
-use crate::object::TaskStatus;
 use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::Constraint;
@@ -42,8 +40,6 @@ use crate::spec::ServiceSpec;
 use crate::spec::TaskSpec;
 use crate::spec::UpdateConfig;
 use crate::spec::UpdateOrder;
-use crate::task_state::DesiredState;
-use crate::task_state::TASK_STATES;
 use crate::time::Timestamp;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
@@ -380,48 +376,6 @@ pub(super) fn service() -> impl Strategy<Value = Service> {
             spec,
             vips,
             ports,
-        },
-    )
-}
-
-pub(super) fn task_status() -> impl Strategy<Value = TaskStatus> {
-    let code = option::of(any::<i32>());
-    (select(TASK_STATES.to_vec()), at(), text(), text(), code).prop_map(
-        |(state, at, message, error, exit_code)| TaskStatus {
-            state,
-            at,
-            message,
-            error,
-            exit_code,
-        },
-    )
-}
-
-pub(super) fn task() -> impl Strategy<Value = Task> {
-    let desired = select(vec![
-        DesiredState::Running,
-        DesiredState::Shutdown,
-        DesiredState::Remove,
-    ]);
-    let who = (meta(), task_id(), service_id(), name(), 1..=u32::MAX);
-    let place = (
-        option::of(node_id()),
-        btree_map(network_id(), ip(), 0..3),
-        option::of(any::<Ipv4Addr>()),
-    );
-    (who, place, task_spec(), task_status(), desired).prop_map(
-        |(who, place, spec, status, desired)| Task {
-            meta: who.0,
-            id: who.1,
-            service: who.2,
-            service_name: who.3,
-            slot: who.4,
-            node: place.0,
-            spec,
-            status,
-            desired,
-            addresses: place.1,
-            ingress_addr: place.2,
         },
     )
 }

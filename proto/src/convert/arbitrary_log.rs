@@ -1,4 +1,4 @@
-//! Strategies for commands, snapshots and assignments.
+//! Strategies for tasks, commands, snapshots and assignments.
 
 use crate::assignment::Assignment;
 use crate::assignment::AssignmentKey;
@@ -19,12 +19,59 @@ use crate::command::StoreSnapshot;
 use crate::convert::arbitrary::*;
 use crate::object::Object;
 use crate::object::ObjectKey;
+use crate::object::Task;
+use crate::object::TaskStatus;
+use crate::task_state::DesiredState;
+use crate::task_state::TASK_STATES;
 use crate::time::Timestamp;
+use proptest::collection::btree_map;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::net::Ipv4Addr;
+
+pub(super) fn task_status() -> impl Strategy<Value = TaskStatus> {
+    let code = option::of(any::<i32>());
+    (select(TASK_STATES.to_vec()), at(), text(), text(), code).prop_map(
+        |(state, at, message, error, exit_code)| TaskStatus {
+            state,
+            at,
+            message,
+            error,
+            exit_code,
+        },
+    )
+}
+
+pub(super) fn task() -> impl Strategy<Value = Task> {
+    let desired = select(vec![
+        DesiredState::Running,
+        DesiredState::Shutdown,
+        DesiredState::Remove,
+    ]);
+    let who = (meta(), task_id(), service_id(), name(), 1..=u32::MAX);
+    let place = (
+        option::of(node_id()),
+        btree_map(network_id(), ip(), 0..3),
+        option::of(any::<Ipv4Addr>()),
+    );
+    (who, place, task_spec(), task_status(), desired).prop_map(
+        |(who, place, spec, status, desired)| Task {
+            meta: who.0,
+            id: who.1,
+            service: who.2,
+            service_name: who.3,
+            slot: who.4,
+            node: place.0,
+            spec,
+            status,
+            desired,
+            addresses: place.1,
+            ingress_addr: place.2,
+        },
+    )
+}
 
 pub(super) fn object() -> impl Strategy<Value = Object> {
     prop_oneof![
