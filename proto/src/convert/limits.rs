@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Most replicas of one service: ten times what the largest supported cluster runs of one service,
-/// and few enough that a slip of the finger does not fill the log with tasks.
+/// Most replicas of one service: more than fit into the addresses of any sensible subnet, and few
+/// enough that a slip of the finger does not fill the log with tasks.
 pub const MAX_REPLICAS: u32 = 10_000;
 /// Longest time a task has to end: a node that is drained must become empty within a day.
 pub const MAX_STOP_GRACE: Duration = Duration::from_secs(24 * 3600);

@@ -27,6 +27,8 @@ mod arbitrary_log;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod refusals_state;
+#[cfg(test)]
 mod round_trips;
 
 pub use command::decode_result;
