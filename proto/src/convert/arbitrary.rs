@@ -1,0 +1,381 @@
+//! Strategies for every domain value, as it can come through the door.
+
+use crate::addr::NodeNumber;
+use crate::addr::Vni;
+use crate::convert::MAX_REPLICAS;
+use crate::convert::MAX_STOP_GRACE;
+use crate::id::ClusterId;
+use crate::id::CommandId;
+use crate::id::NetworkId;
+use crate::id::NodeId;
+use crate::id::ServiceId;
+use crate::id::TaskId;
+use crate::name::Name;
+use crate::object::Cluster;
+use crate::object::ClusterSettings;
+use crate::object::ManagerStatus;
+use crate::object::Meta;
+use crate::object::Network;
+use crate::object::Node;
+use crate::object::NodeDescription;
+use crate::object::NodeState;
+use crate::object::NodeStatus;
+use crate::object::Service;
+use crate::role::Role;
+use crate::spec::Availability;
+use crate::spec::Constraint;
+use crate::spec::EndpointMode;
+use crate::spec::Labels;
+use crate::spec::Mode;
+use crate::spec::NetworkRef;
+use crate::spec::NetworkSpec;
+use crate::spec::NodeSpec;
+use crate::spec::Port;
+use crate::spec::Protocol;
+use crate::spec::Resources;
+use crate::spec::RestartCondition;
+use crate::spec::RestartPolicy;
+use crate::spec::Runtime;
+use crate::spec::ServiceSpec;
+use crate::spec::TaskSpec;
+use crate::spec::UpdateConfig;
+use crate::spec::UpdateOrder;
+use crate::time::Timestamp;
+use ipnet::IpNet;
+use ipnet::Ipv4Net;
+use ipnet::Ipv6Net;
+use proptest::collection::btree_map;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+macro_rules! ids {
+    ($($name:ident: $id:ident),*) => {$(
+        pub(super) fn $name() -> impl Strategy<Value = $id> {
+            any::<u128>().prop_map($id::from_entropy)
+        }
+    )*};
+}
+ids!(cluster_id: ClusterId, command_id: CommandId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
+
+pub(super) fn name() -> impl Strategy<Value = Name> {
+    "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?".prop_map(|text| text.parse().unwrap())
+}
+
+pub(super) fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,12}"
+}
+
+pub(super) fn at() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp::from_millis)
+}
+
+fn millis() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_millis)
+}
+
+fn labels() -> impl Strategy<Value = Labels> {
+    btree_map("[a-z.]{1,8}", text(), 0..3)
+}
+
+pub(super) fn meta() -> impl Strategy<Value = Meta> {
+    (any::<u64>(), at(), at()).prop_map(|(version, created_at, updated_at)| Meta {
+        version,
+        created_at,
+        updated_at,
+    })
+}
+
+pub(super) fn ip() -> impl Strategy<Value = IpAddr> {
+    any::<IpAddr>()
+}
+
+pub(super) fn socket() -> impl Strategy<Value = SocketAddr> {
+    (ip(), any::<u16>()).prop_map(SocketAddr::from)
+}
+
+pub(super) fn subnet() -> impl Strategy<Value = IpNet> {
+    // 10.0.0.0/8 and fd00::/8: never reserved.
+    let v4 = (any::<u32>(), 8u8..=29).prop_map(|(bits, prefix)| {
+        let addr = Ipv4Addr::from_bits(bits & 0x00ff_ffff | 0x0a00_0000);
+        IpNet::V4(Ipv4Net::new(addr, prefix).unwrap().trunc())
+    });
+    let v6 = (any::<u128>(), 8u8..=120).prop_map(|(bits, prefix)| {
+        let addr = Ipv6Addr::from_bits(bits >> 8 | 0xfd << 120);
+        IpNet::V6(Ipv6Net::new(addr, prefix).unwrap().trunc())
+    });
+    prop_oneof![v4, v6]
+}
+
+pub(super) fn vni() -> impl Strategy<Value = Vni> {
+    (1..=Vni::MAX.get()).prop_map(|number| Vni::try_from(number).unwrap())
+}
+
+pub(super) fn number() -> impl Strategy<Value = NodeNumber> {
+    (1..=u16::MAX).prop_map(|number| NodeNumber::try_from(number).unwrap())
+}
+
+pub(super) fn protocol() -> impl Strategy<Value = Protocol> {
+    select(vec![Protocol::Tcp, Protocol::Udp])
+}
+
+pub(super) fn resources() -> impl Strategy<Value = Resources> {
+    (any::<u64>(), any::<u64>()).prop_map(|(nano_cpus, memory_bytes)| Resources {
+        nano_cpus,
+        memory_bytes,
+    })
+}
+
+pub(super) fn settings() -> impl Strategy<Value = ClusterSettings> {
+    let ttl = (1..=u64::MAX).prop_map(Duration::from_millis);
+    (vec(subnet(), 0..3), 8u8..=120, any::<u32>(), 8u8..=24, ttl).prop_map(
+        |(address_pools, subnet_prefix, bits, prefix, certificate_ttl)| ClusterSettings {
+            address_pools,
+            subnet_prefix,
+            ingress_pool: Ipv4Net::new(Ipv4Addr::from_bits(bits), prefix)
+                .unwrap()
+                .trunc(),
+            certificate_ttl,
+        },
+    )
+}
+
+pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
+    let secrets = (any::<Vec<u8>>(), text(), text(), text());
+    (meta(), cluster_id(), secrets, any::<u64>(), settings()).prop_map(
+        |(meta, id, secrets, next_raft_id, settings)| Cluster {
+            meta,
+            id,
+            root_certificate: secrets.0,
+            root_key: secrets.1,
+            worker_token: secrets.2,
+            manager_token: secrets.3,
+            next_raft_id,
+            settings,
+        },
+    )
+}
+
+pub(super) fn node_spec() -> impl Strategy<Value = NodeSpec> {
+    let availability = vec![
+        Availability::Active,
+        Availability::Pause,
+        Availability::Drain,
+    ];
+    let role = select(vec![Role::Worker, Role::Manager]);
+    (role, select(availability), labels()).prop_map(|(role, availability, labels)| NodeSpec {
+        role,
+        availability,
+        labels,
+    })
+}
+
+pub(super) fn description() -> impl Strategy<Value = NodeDescription> {
+    let runtimes = vec(Just(Runtime::Process), 0..2);
+    (text(), text(), text(), text(), resources(), runtimes).prop_map(
+        |(hostname, os, arch, version, resources, runtimes)| NodeDescription {
+            hostname,
+            os,
+            arch,
+            version,
+            resources,
+            runtimes,
+        },
+    )
+}
+
+pub(super) fn node() -> impl Strategy<Value = Node> {
+    let state = select(vec![NodeState::Unknown, NodeState::Ready, NodeState::Down]);
+    let status = (state, text(), at()).prop_map(|(state, message, since)| NodeStatus {
+        state,
+        message,
+        since,
+    });
+    let manager =
+        (any::<u64>(), socket()).prop_map(|(raft_id, addr)| ManagerStatus { raft_id, addr });
+    let said = (node_spec(), description(), status);
+    (meta(), node_id(), said, number(), ip(), option::of(manager)).prop_map(
+        |(meta, id, (spec, description, status), number, data_addr, manager)| Node {
+            meta,
+            id,
+            spec,
+            description,
+            status,
+            number,
+            data_addr,
+            manager,
+        },
+    )
+}
+
+pub(super) fn network_spec() -> impl Strategy<Value = NetworkSpec> {
+    (
+        name(),
+        labels(),
+        option::of(subnet()),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(name, labels, subnet, internal, attachable)| NetworkSpec {
+            name,
+            labels,
+            subnet,
+            internal,
+            attachable,
+        })
+}
+
+pub(super) fn network() -> impl Strategy<Value = Network> {
+    (meta(), network_id(), network_spec(), vni(), subnet()).prop_map(
+        |(meta, id, spec, vni, subnet)| Network {
+            meta,
+            id,
+            spec,
+            vni,
+            subnet,
+        },
+    )
+}
+
+fn restart() -> impl Strategy<Value = RestartPolicy> {
+    let condition = select(vec![
+        RestartCondition::None,
+        RestartCondition::OnFailure,
+        RestartCondition::Any,
+    ]);
+    (condition, millis(), any::<u32>(), millis()).prop_map(
+        |(condition, delay, max_attempts, window)| RestartPolicy {
+            condition,
+            delay,
+            max_attempts,
+            window,
+        },
+    )
+}
+
+fn networks() -> impl Strategy<Value = Vec<NetworkRef>> {
+    btree_map(network_id(), vec(name(), 0..3), 0..3).prop_map(|networks| {
+        let refs = networks.into_iter();
+        refs.map(|(id, aliases)| NetworkRef { id, aliases })
+            .collect()
+    })
+}
+
+fn constraint() -> impl Strategy<Value = Constraint> {
+    let key = select(vec!["node.id", "node.role", "node.labels.disk"]);
+    (key, any::<bool>(), "[a-z0-9]{1,8}").prop_map(|(key, equal, value)| Constraint {
+        key: key.to_owned(),
+        equal,
+        value,
+    })
+}
+
+pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
+    let grace = 0..=u64::try_from(MAX_STOP_GRACE.as_millis()).unwrap();
+    let run = (
+        vec("\\PC{1,8}", 1..4),
+        vec("[A-Z]{1,4}=\\PC{0,8}", 0..3),
+        option::of("/[a-z/]{0,8}"),
+        option::of("[a-z]{1,8}"),
+        option::of(name()),
+    );
+    let place = (
+        resources(),
+        resources(),
+        vec(constraint(), 0..3),
+        networks(),
+    );
+    let end = (
+        restart(),
+        select(vec!["SIGTERM", "SIGINT", "SIGUSR2"]),
+        grace,
+        any::<u64>(),
+    );
+    (run, place, end).prop_map(|(run, place, end)| TaskSpec {
+        runtime: Runtime::Process,
+        command: run.0,
+        env: run.1,
+        working_dir: run.2,
+        user: run.3,
+        hostname: run.4,
+        limits: place.0,
+        reservations: place.1,
+        constraints: place.2,
+        networks: place.3,
+        restart: end.0,
+        stop_signal: end.1.to_owned(),
+        stop_grace: Duration::from_millis(end.2),
+        force_update: end.3,
+    })
+}
+
+fn ports() -> impl Strategy<Value = Vec<Port>> {
+    let chosen = btree_map((protocol(), 1..=u16::MAX), 1..=u16::MAX, 0..3);
+    let free = vec((protocol(), 1..=u16::MAX), 0..2);
+    (chosen, free).prop_map(|(chosen, free)| {
+        let chosen = chosen
+            .into_iter()
+            .map(|((protocol, published), target)| Port {
+                protocol,
+                target,
+                published: Some(published),
+            });
+        let free = free.into_iter().map(|(protocol, target)| Port {
+            protocol,
+            target,
+            published: None,
+        });
+        chosen.chain(free).collect()
+    })
+}
+
+pub(super) fn service_spec() -> impl Strategy<Value = ServiceSpec> {
+    let order = select(vec![UpdateOrder::StopFirst, UpdateOrder::StartFirst]);
+    let update =
+        (any::<u32>(), millis(), order).prop_map(|(parallelism, delay, order)| UpdateConfig {
+            parallelism,
+            delay,
+            order,
+        });
+    let endpoint_mode = select(vec![EndpointMode::Vip, EndpointMode::Dnsrr]);
+    let replicas = 0..=MAX_REPLICAS;
+    (
+        name(),
+        labels(),
+        task_spec(),
+        replicas,
+        update,
+        endpoint_mode,
+        ports(),
+    )
+        .prop_map(
+            |(name, labels, task, replicas, update, endpoint_mode, ports)| ServiceSpec {
+                name,
+                labels,
+                task,
+                mode: Mode::Replicated { replicas },
+                update,
+                endpoint_mode,
+                ports,
+            },
+        )
+}
+
+pub(super) fn service() -> impl Strategy<Value = Service> {
+    let vips = btree_map(network_id(), ip(), 0..3);
+    (meta(), service_id(), service_spec(), vips, ports()).prop_map(
+        |(meta, id, spec, vips, ports)| Service {
+            meta,
+            id,
+            spec,
+            vips,
+            ports,
+        },
+    )
+}

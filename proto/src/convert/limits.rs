@@ -1,0 +1,18 @@
+//! Bounds of what can be asked for, each with its reason.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Most replicas of one service: more than fit into the addresses of any sensible subnet, and few
+/// enough that a slip of the finger does not fill the log with tasks.
+pub const MAX_REPLICAS: u32 = 10_000;
+/// Longest time a task has to end: a node that is drained must become empty within a day.
+pub const MAX_STOP_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Prefix lengths of an IPv4 subnet. A /29 holds a network address, a broadcast address, a virtual
+/// address and five tasks; nothing shorter than a /8 is free for private use (RFC 1918).
+pub const SUBNET_PREFIXES_V4: RangeInclusive<u8> = 8..=29;
+/// Prefix lengths of an IPv6 subnet. A /120 holds as much as the default IPv4 subnet; the unique
+/// local block is a /7 (RFC 4193), of which a site has a part.
+pub const SUBNET_PREFIXES_V6: RangeInclusive<u8> = 8..=120;
+/// Prefix lengths of the ingress pool: each node owns one /24 of it.
+pub const INGRESS_PREFIXES: RangeInclusive<u8> = 8..=24;

@@ -1,0 +1,64 @@
+//! The whole store in one message.
+
+use crate::command::CommandResult;
+use crate::command::StoreSnapshot;
+use crate::convert::ConvertError;
+use crate::convert::command;
+use crate::convert::door;
+use crate::convert::field;
+use crate::convert::object;
+use crate::id::CommandId;
+use crate::wire;
+use prost::Message;
+
+impl StoreSnapshot {
+    /// The bytes that are stored and sent.
+    pub fn encode(&self) -> Vec<u8> {
+        wire::StoreSnapshot::from(self).encode_to_vec()
+    }
+
+    /// A snapshot out of bytes.
+    ///
+    /// # Errors
+    /// The bytes are damaged, or a field cannot be accepted.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ConvertError> {
+        command::message::<wire::StoreSnapshot>(bytes)
+            .and_then(read)
+            .map_err(|error| error.within("snapshot"))
+    }
+}
+
+impl From<&StoreSnapshot> for wire::StoreSnapshot {
+    fn from(snapshot: &StoreSnapshot) -> Self {
+        wire::StoreSnapshot {
+            revision: snapshot.revision,
+            objects: snapshot.objects.iter().map(Into::into).collect(),
+            recent: snapshot
+                .recent
+                .iter()
+                .map(|(id, result)| wire::AppliedCommand {
+                    id: id.to_string(),
+                    result: Some(result.into()),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn read(wire: wire::StoreSnapshot) -> Result<StoreSnapshot, ConvertError> {
+    Ok(StoreSnapshot {
+        revision: wire.revision,
+        objects: field::list("objects", wire.objects, object::read)?,
+        recent: field::list("recent", wire.recent, read_applied)?,
+    })
+}
+
+fn read_applied(wire: wire::AppliedCommand) -> Result<(CommandId, CommandResult), ConvertError> {
+    let result = field::required("result", wire.result)?;
+    Ok((
+        field::parse("id", &wire.id)?,
+        command::read_result(result).map_err(|e| e.within("result"))?,
+    ))
+}
+
+door!(StoreSnapshot => StoreSnapshot, read, "snapshot");
