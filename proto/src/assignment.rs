@@ -10,6 +10,7 @@ use crate::name::Name;
 use crate::object::Task;
 use crate::spec::Protocol;
 use ipnet::IpNet;
+use ipnet::Ipv4Net;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -154,6 +155,8 @@ pub struct PeerRecord {
     pub number: NodeNumber,
     /// Where it receives VXLAN packets.
     pub data_addr: IpAddr,
+    /// The pool that its slice is part of.
+    pub ingress_pool: Ipv4Net,
 }
 
 /// A step of what an agent is told.

@@ -202,12 +202,15 @@ fn published_record() -> impl Strategy<Value = PublishedRecord> {
 }
 
 fn peer_record() -> impl Strategy<Value = PeerRecord> {
-    (node_id(), text(), number(), ip()).prop_map(|(node, hostname, number, data_addr)| PeerRecord {
-        node,
-        hostname,
-        number,
-        data_addr,
-    })
+    (node_id(), text(), number(), ip(), settings()).prop_map(
+        |(node, hostname, number, data_addr, settings)| PeerRecord {
+            node,
+            hostname,
+            number,
+            data_addr,
+            ingress_pool: settings.ingress_pool,
+        },
+    )
 }
 
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {

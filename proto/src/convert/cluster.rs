@@ -90,7 +90,7 @@ fn read_settings(wire: wire::ClusterSettings) -> Result<ClusterSettings, Convert
     })
 }
 
-fn read_ingress_pool(text: &str) -> Result<Ipv4Net, ConvertError> {
+pub(super) fn read_ingress_pool(text: &str) -> Result<Ipv4Net, ConvertError> {
     match field::cidr("ingress_pool", text)? {
         IpNet::V4(net) if INGRESS_PREFIXES.contains(&net.prefix_len()) => Ok(net),
         net @ (IpNet::V4(_) | IpNet::V6(_)) => Err(ConvertError::at(

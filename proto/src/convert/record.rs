@@ -7,6 +7,7 @@ use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
 use crate::convert::ConvertError;
+use crate::convert::cluster::read_ingress_pool;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::network::read_vni;
@@ -144,6 +145,7 @@ impl From<&PeerRecord> for wire::PeerRecord {
             hostname: record.hostname.clone(),
             number: record.number.get().into(),
             data_addr: record.data_addr.to_string(),
+            ingress_pool: record.ingress_pool.to_string(),
         }
     }
 }
@@ -154,6 +156,7 @@ pub(super) fn read_peer(wire: wire::PeerRecord) -> Result<PeerRecord, ConvertErr
         hostname: wire.hostname,
         number: read_number(wire.number)?,
         data_addr: field::ip("data_addr", &wire.data_addr)?,
+        ingress_pool: read_ingress_pool(&wire.ingress_pool)?,
     })
 }
 
