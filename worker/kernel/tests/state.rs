@@ -1,6 +1,9 @@
 //! Namespaces, links, routes, rules, neighbours and sysctls: what was set reads back, what is absent
 //! says so.
-#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
 
 mod bed;
 
@@ -65,7 +68,16 @@ async fn a_namespace_is_made_found_entered_and_removed() {
         netns.id().unwrap()
     );
     assert_ne!(Netns::current().unwrap().id().unwrap(), netns.id().unwrap());
-    assert_eq!(Netns::list(bed.path("")).unwrap(), [path.clone()]);
+    assert_eq!(
+        Netns::list(bed.path("")).unwrap(),
+        std::slice::from_ref(&path)
+    );
+    // How a container's namespace is reached.
+    let by_process = Netns::open(format!("/proc/{}/ns/net", std::process::id())).unwrap();
+    assert_eq!(
+        by_process.id().unwrap(),
+        Netns::current().unwrap().id().unwrap()
+    );
 
     let inside = netns
         .run_in(|| std::fs::read_link("/proc/thread-self/ns/net"))

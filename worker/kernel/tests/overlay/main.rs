@@ -1,8 +1,13 @@
 //! Two nodes, one overlay network, one task on each: everything made with this crate, looked at with
 //! other programs.
-#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed step of a test is a failed test"
+)]
 
+#[path = "../bed/mod.rs"]
 mod bed;
+mod world;
 
 use std::io::Read;
 use std::io::Write;
@@ -12,7 +17,6 @@ use std::net::TcpListener;
 use std::net::TcpStream;
 use std::net::UdpSocket;
 
-use bed::Bed;
 use bed::CEILING;
 use bed::alias;
 use bed::fragments;
@@ -20,185 +24,15 @@ use bed::ip;
 use bed::mac;
 use bed::name;
 use bed::oracle;
-use weft_kernel::netlink::Address;
-use weft_kernel::netlink::AddressOptions;
-use weft_kernel::netlink::BridgeSpec;
-use weft_kernel::netlink::Counters;
 use weft_kernel::netlink::FdbEntry;
 use weft_kernel::netlink::FdbVia;
-use weft_kernel::netlink::Link;
 use weft_kernel::netlink::Mac;
-use weft_kernel::netlink::Neighbour;
-use weft_kernel::netlink::Netlink;
 use weft_kernel::netlink::PortFlags;
-use weft_kernel::netlink::VethEnd;
 use weft_kernel::netlink::Vni;
 use weft_kernel::netlink::VxlanSpec;
 use weft_kernel::netns::Netns;
-
-const AT_ONCE: AddressOptions = AddressOptions {
-    nodad: true,
-    no_prefix_route: false,
-};
-
-/// One node: its own namespace, the network's and its task's.
-struct Node {
-    host: Netlink,
-    net: Netlink,
-    task: Netlink,
-    underlay: IpAddr,
-    task4: IpAddr,
-    task6: IpAddr,
-    task_mac: Mac,
-}
-
-struct Overlay {
-    bed: Bed,
-    nodes: [Node; 2],
-    mtu: u32,
-}
-
-impl Overlay {
-    async fn new(underlays: [&str; 2], mtu: u32) -> Self {
-        let bed = Bed::new();
-        let node = |number: u8, underlay| Node {
-            host: bed.netlink(&format!("host{number}")),
-            net: bed.netlink(&format!("net{number}")),
-            task: bed.netlink(&format!("task{number}")),
-            underlay: ip(underlay),
-            task4: ip(&format!("10.5.0.{number}")),
-            task6: ip(&format!("fd05::{number}")),
-            task_mac: Mac([2, 0, 10, 5, 0, number]),
-        };
-        let nodes = [node(2, underlays[0]), node(3, underlays[1])];
-        let overlay = Self { bed, nodes, mtu };
-        overlay.apply().await;
-        overlay
-    }
-
-    /// Everything of recipe B. Run again, it must change nothing.
-    async fn apply(&self) {
-        let [a, b] = &self.nodes;
-        let (left, right) = a
-            .host
-            .ensure_veth(&bed::end("eth0"), &b.host, &bed::end("eth0"))
-            .await
-            .unwrap();
-        for (device, node) in [(left, a), (right, b)] {
-            let length = if node.underlay.is_ipv4() { 24 } else { 64 };
-            let address = ipnet::IpNet::new(node.underlay, length).unwrap();
-            device.add_address(address, AT_ONCE).await.unwrap();
-            device.set_up().await.unwrap();
-        }
-        for (node, other) in [(a, b), (b, a)] {
-            self.apply_node(node, other).await;
-        }
-    }
-
-    async fn apply_node(&self, node: &Node, other: &Node) {
-        let bridge = BridgeSpec {
-            name: name("br0"),
-            alias: alias("net-7"),
-            mtu: self.mtu,
-        };
-        let bridge = node.net.ensure_bridge(&bridge).await.unwrap();
-        let vxlan = VxlanSpec {
-            name: name("vx7"),
-            alias: alias("net-7"),
-            vni: Vni::new(7).unwrap(),
-            local: node.underlay,
-            port: 4789,
-            mtu: self.mtu,
-            mac: None,
-        };
-        let vxlan = node.host.ensure_vxlan(&vxlan, &node.net).await.unwrap();
-        let end = |text, mac| VethEnd {
-            mtu: self.mtu,
-            mac,
-            ..bed::end(text)
-        };
-        let (port, eth) = node
-            .net
-            .ensure_veth(
-                &end("p1", None),
-                &node.task,
-                &end("eth0", Some(node.task_mac)),
-            )
-            .await
-            .unwrap();
-        for (device, flags) in [(&vxlan, PortFlags::REMOTE), (&port, PortFlags::LOCAL)] {
-            device.set_master(&bridge).await.unwrap();
-            device.set_port_flags(flags).await.unwrap();
-            device.set_up().await.unwrap();
-        }
-        bridge.set_up().await.unwrap();
-        eth.add_address(ipnet::IpNet::new(node.task4, 24).unwrap(), AT_ONCE)
-            .await
-            .unwrap();
-        eth.add_address(ipnet::IpNet::new(node.task6, 64).unwrap(), AT_ONCE)
-            .await
-            .unwrap();
-        eth.set_up().await.unwrap();
-
-        port.set_port_entry(node.task_mac).await.unwrap();
-        vxlan
-            .set_tunnel_entry(other.task_mac, other.underlay)
-            .await
-            .unwrap();
-        vxlan.set_port_entry(other.task_mac).await.unwrap();
-        bridge
-            .set_neighbour(other.task4, other.task_mac)
-            .await
-            .unwrap();
-        bridge
-            .set_neighbour(other.task6, other.task_mac)
-            .await
-            .unwrap();
-    }
-
-    /// What there is in the namespaces that make up the network.
-    async fn snapshot(&self) -> Vec<Seen> {
-        let mut all = Vec::new();
-        for netlink in self
-            .nodes
-            .iter()
-            .flat_map(|node| [&node.host, &node.net, &node.task])
-        {
-            let mut links = netlink.links().await.unwrap();
-            for link in &mut links {
-                link.counters = Counters::default();
-            }
-            let (mut entries, mut neighbours) = (Vec::new(), Vec::new());
-            for link in &links {
-                let device = netlink.device(&link.name).await.unwrap();
-                entries.extend(device.forwarding().await.unwrap());
-                let known = device.neighbours().await.unwrap();
-                neighbours.extend(known.into_iter().filter(|known| known.permanent));
-            }
-            let addresses = netlink.addresses().await.unwrap();
-            all.push(Seen {
-                links,
-                addresses,
-                entries,
-                neighbours,
-            });
-        }
-        all
-    }
-
-    async fn sent_by_tunnel(&self) -> u64 {
-        let vxlan = self.nodes[0].net.link(&name("vx7")).await.unwrap().unwrap();
-        vxlan.counters.tx_packets
-    }
-}
-
-#[derive(Debug, PartialEq)]
-struct Seen {
-    links: Vec<Link>,
-    addresses: Vec<Address>,
-    entries: Vec<FdbEntry>,
-    neighbours: Vec<Neighbour>,
-}
+use world::Node;
+use world::Overlay;
 
 fn udp(netns: &Netns, at: IpAddr) -> UdpSocket {
     let socket = netns.run_in(|| UdpSocket::bind((at, 0))).unwrap().unwrap();
@@ -513,4 +347,37 @@ async fn a_link_of_the_same_name_but_another_shape_is_a_conflict() {
         .await
         .unwrap_err();
     assert!(refused.is_conflict(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_thousand_remote_endpoints_are_set_and_listed_whole() {
+    let overlay = Overlay::new(["192.168.50.1", "192.168.50.2"], 1450).await;
+    let node = &overlay.nodes[0];
+    let vxlan = node.net.device(&name("vx7")).await.unwrap();
+    let bridge = node.net.device(&name("br0")).await.unwrap();
+    for number in 0..1000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let remote = Mac([2, 0, 10, 6, high, low]);
+        vxlan
+            .set_tunnel_entry(remote, ip("192.168.50.2"))
+            .await
+            .unwrap();
+        vxlan.set_port_entry(remote).await.unwrap();
+        bridge
+            .set_neighbour(IpAddr::from([10, 6, high, low]), remote)
+            .await
+            .unwrap();
+    }
+    let entries = vxlan.forwarding().await.unwrap();
+    let tunnels = entries
+        .iter()
+        .filter(|entry| matches!(entry.via, FdbVia::Tunnel(_)))
+        .count();
+    let ports = entries
+        .iter()
+        .filter(|entry| entry.via == FdbVia::Port)
+        .count();
+    // One more of each, and an IPv6 neighbour, are those of the other node's task.
+    assert_eq!((tunnels, ports), (1001, 1001));
+    assert_eq!(bridge.neighbours().await.unwrap().len(), 1002);
 }
