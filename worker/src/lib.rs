@@ -1,2 +1,4 @@
-//! (crate doc to come)
+//! A worker: the agent, and the reconcilers that turn its assignments into kernel state.
 #![forbid(unsafe_code)]
+
+pub mod desired;
