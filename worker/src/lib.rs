@@ -1,2 +1,4 @@
 //! (crate doc to come)
 #![forbid(unsafe_code)]
+
+pub mod dns;
