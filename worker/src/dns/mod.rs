@@ -39,14 +39,15 @@ pub use table::Outcome;
 
 use std::net::Ipv4Addr;
 
-/// Where a task finds its resolver. All of 127.0.0.0/8 is local in a fresh namespace, so no
+/// Where a task finds its resolver. All of 127.0.0.0/8 is local once loopback is up, so no
 /// address has to be added; the last number is the one Docker's users know.
 pub const RESOLVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 /// The port the sockets really listen on, inside the task's namespace. Not 53: that would break
 /// every task that is itself a DNS server on 0.0.0.0:53. A rule in the namespace redirects
-/// 127.0.0.11:53 here (udp and tcp). 40053 lies above the default ephemeral range of the BSDs and
-/// inside Linux' (32768-60999), but it is bound before the task's first process starts.
+/// 127.0.0.11:53 here (udp and tcp). It lies inside Linux' default range of
+/// ephemeral ports (32768-60999), which does no harm: we bind it before the task's first process
+/// starts, and the kernel hands out only free ones.
 pub const RESOLVER_PORT: u16 = 40053;
 
 /// How long an answer may be kept, in seconds. The server is on the task's own loopback, so a

@@ -10,6 +10,8 @@ use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::thread;
 
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use nix::sched::CloneFlags;
 use nix::sched::setns;
 
@@ -50,6 +52,18 @@ pub enum BindError {
         #[source]
         source: io::Error,
     },
+    /// The namespace's interfaces could not be listed.
+    #[error("failed to read the interfaces of the task's network namespace")]
+    ReadInterfaces {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Too early: see [`bind_in`].
+    #[error(
+        "loopback is down in the task's network namespace; set it up before binding the resolver"
+    )]
+    LoopbackDown,
     /// Another socket in the namespace has the address, or it does not exist there.
     #[error("failed to bind the resolver's {protocol} socket to {address}")]
     Bind {
@@ -68,6 +82,10 @@ pub enum BindError {
 
 /// Binds [`RESOLVER_ADDRESS`]:[`RESOLVER_PORT`] inside the network namespace `netns` (an open
 /// `/proc/<pid>/ns/net` or `/run/netns/<name>`). Blocks for a few system calls.
+///
+/// Loopback must be up there. In a namespace without any local route Linux takes every address
+/// for a broadcast one: the bind succeeds, but the socket has no source address for ever, its
+/// answers leave from 127.0.0.1, and connected clients do not take them.
 pub fn bind_in(netns: impl AsFd) -> Result<Sockets, BindError> {
     let netns = netns
         .as_fd()
@@ -86,6 +104,13 @@ fn enter_and_bind(netns: &OwnedFd) -> Result<Sockets, BindError> {
     setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| BindError::EnterNamespace {
         source: errno.into(),
     })?;
+    let mut interfaces = getifaddrs().map_err(|errno| BindError::ReadInterfaces {
+        source: errno.into(),
+    })?;
+    let up = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOOPBACK;
+    if !interfaces.any(|interface| interface.flags.contains(up)) {
+        return Err(BindError::LoopbackDown);
+    }
     bind(RESOLVER_ADDRESS, RESOLVER_PORT)
 }
 

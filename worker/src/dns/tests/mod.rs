@@ -1,1 +1,7 @@
-
+mod forward;
+mod netns;
+mod robustness;
+mod server;
+mod support;
+mod table;
+mod text;
