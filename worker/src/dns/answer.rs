@@ -2,6 +2,7 @@
 
 use hickory_proto::ProtoError;
 use hickory_proto::op::Edns;
+use hickory_proto::op::Header;
 use hickory_proto::op::Message;
 use hickory_proto::op::MessageType;
 use hickory_proto::op::Metadata;
@@ -23,9 +24,6 @@ const PLAIN_UDP_LIMIT: u16 = 512;
 /// internet, since the packet never leaves the task's loopback (MTU 65536).
 const EDNS_UDP_LIMIT: u16 = 4096;
 
-/// Bytes of the fixed header; nothing shorter can even be refused.
-const HEADER_BYTES: usize = 12;
-
 /// How a client is connected, which bounds the size of its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
@@ -36,7 +34,7 @@ pub(super) enum Transport {
 /// What to do with a packet.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// Not a question: silence, or two servers could talk to each other for ever.
+    /// No header, or not a question: silence, or two servers could talk to each other for ever.
     Ignore,
     Reply(Message),
     /// Exactly one well-formed question, not ours.
@@ -50,17 +48,28 @@ pub(super) fn decide(
     may_forward: bool,
     rotation: usize,
 ) -> Decision {
-    let request = match Message::from_vec(packet) {
-        Ok(request) => request,
-        Err(_) => return refuse_malformed(packet),
+    // The header alone first: the codec sets memory aside for as many questions as the header
+    // claims, up to 65,535, and most nonsense ends here.
+    let Ok(header) = Header::read(&mut BinDecoder::new(packet)) else {
+        return Decision::Ignore;
     };
-    if request.metadata.message_type != MessageType::Query {
+    if header.metadata.message_type != MessageType::Query {
         return Decision::Ignore;
     }
-    let refuse = |code| Decision::Reply(failure(&request, code));
-    if request.metadata.op_code != OpCode::Query {
-        return refuse(ResponseCode::NotImp);
+    let refuse_unread = |code| {
+        let Metadata { id, op_code, .. } = header.metadata;
+        Decision::Reply(Message::error_msg(id, op_code, code))
+    };
+    if header.metadata.op_code != OpCode::Query {
+        return refuse_unread(ResponseCode::NotImp);
     }
+    if header.counts.queries != 1 {
+        return refuse_unread(ResponseCode::FormErr);
+    }
+    let Ok(request) = Message::from_vec(packet) else {
+        return refuse_unread(ResponseCode::FormErr);
+    };
+    let refuse = |code| Decision::Reply(failure(&request, code));
     if request.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
         return refuse(ResponseCode::BADVERS);
     }
@@ -178,19 +187,4 @@ fn empty_reply(request: &Message) -> Message {
         reply.edns = Some(edns);
     }
     reply
-}
-
-fn refuse_malformed(packet: &[u8]) -> Decision {
-    if packet.len() < HEADER_BYTES {
-        return Decision::Ignore;
-    }
-    let mut decoder = BinDecoder::new(packet);
-    match hickory_proto::op::Header::read(&mut decoder) {
-        Ok(header) if header.metadata.message_type == MessageType::Query => {
-            let metadata = header.metadata;
-            let code = ResponseCode::FormErr;
-            Decision::Reply(Message::error_msg(metadata.id, metadata.op_code, code))
-        }
-        Ok(_) | Err(_) => Decision::Ignore,
-    }
 }

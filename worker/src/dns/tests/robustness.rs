@@ -129,6 +129,16 @@ async fn a_malformed_question_is_refused_under_its_id() {
     assert_eq!((&buffer[..2], buffer[3] & 15), (&query[..2], 1));
 }
 
+#[test]
+fn anything_but_one_question_is_refused_unread() {
+    for count in [[0, 0], [0, 2], [255, 255]] {
+        let mut query = packet("web", RecordType::A);
+        query[4..6].copy_from_slice(&count);
+        let reply = decide_and_encode(&query).unwrap();
+        assert_eq!((reply.len(), reply[3] & 15), (12, 1), "{count:?}");
+    }
+}
+
 #[tokio::test]
 async fn connections_beyond_the_bound_are_closed_and_free_again_later() {
     let served = serve(table(), Forwarding::Denied);
