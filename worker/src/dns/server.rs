@@ -171,7 +171,10 @@ impl Responder {
             self.forwards.try_acquire(),
         ) {
             (Forwarding::To(upstreams), Some(question), Ok(_permit)) => {
-                upstreams.ask(packet, question).await.ok()
+                let asked = upstreams.ask(packet, question).await;
+                asked
+                    .inspect_err(|error| tracing::debug!(%error, "dns question failed"))
+                    .ok()
             }
             _ => None,
         };
