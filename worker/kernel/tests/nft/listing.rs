@@ -48,7 +48,10 @@ fn ipv6_vips_and_client_affinity_list_without_crashing_nft() {
         "ip6 daddr fd05::65 reject with icmpv6 addr-unreachable",
         "fd05::64 . 0 : fd05::2",
     ] {
-        assert!(listing.contains(expected), "{expected} is missing in\n{listing}");
+        assert!(
+            listing.contains(expected),
+            "{expected} is missing in\n{listing}"
+        );
     }
 }
 

@@ -16,11 +16,11 @@ use weft_kernel::nft::Batch;
 use weft_kernel::nft::Nft;
 use weft_kernel::nft::NftError;
 
-pub struct Net(OwnedFd);
+pub(crate) struct Net(OwnedFd);
 
 impl Net {
     /// A new namespace with lo up.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let make = || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             OwnedFd::from(File::open("/proc/thread-self/ns/net").unwrap())
@@ -31,7 +31,7 @@ impl Net {
     }
 
     /// Runs in the namespace; sockets made there stay there.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let enter = || {
             setns(self.0.as_fd(), CloneFlags::CLONE_NEWNET).unwrap();
             work()
@@ -39,15 +39,15 @@ impl Net {
         thread::scope(|scope| scope.spawn(enter).join().unwrap())
     }
 
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    pub fn nft(&self) -> Nft {
+    pub(crate) fn nft(&self) -> Nft {
         Nft::open_in(self.fd()).unwrap()
     }
 
-    pub fn commit(&self, batch: &Batch) -> Result<(), NftError> {
+    pub(crate) fn commit(&self, batch: &Batch) -> Result<(), NftError> {
         weft_kernel::nft::commit(Some(self.fd()), batch)
     }
 
@@ -56,36 +56,42 @@ impl Net {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
-    pub fn ip(&self, arguments: &str) {
+    pub(crate) fn ip(&self, arguments: &str) {
         self.command("ip", arguments, "");
     }
 
-    pub fn sysctl(&self, path: &str, value: &str) {
-        self.run(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap();
+    pub(crate) fn sysctl(&self, path: &str, value: &str) {
+        self.run(|| std::fs::write(format!("/proc/sys/net/{path}"), value))
+            .unwrap();
     }
 
     /// A veth pair between two namespaces, both ends up.
-    pub fn veth(&self, name: &str, other: &Self, peer: &str) {
-        self.ip(&format!("link add {name} type veth peer name {peer} netns {}", other.path()));
+    pub(crate) fn veth(&self, name: &str, other: &Self, peer: &str) {
+        self.ip(&format!(
+            "link add {name} type veth peer name {peer} netns {}",
+            other.path()
+        ));
         self.ip(&format!("link set {name} up"));
         other.ip(&format!("link set {peer} up"));
     }
 
-    pub fn mac(&self, device: &str) -> [u8; 6] {
+    pub(crate) fn mac(&self, device: &str) -> [u8; 6] {
         let text = self.command("ip", &format!("-br link show {device}"), "");
         let mac = text.split_whitespace().nth(2).unwrap();
-        let bytes: Vec<u8> =
-            mac.split(':').map(|part| u8::from_str_radix(part, 16).unwrap()).collect();
+        let bytes: Vec<u8> = mac
+            .split(':')
+            .map(|part| u8::from_str_radix(part, 16).unwrap())
+            .collect();
         bytes.try_into().unwrap()
     }
 
     /// What an administrator sees.
-    pub fn listing(&self) -> String {
+    pub(crate) fn listing(&self) -> String {
         self.command("nft", "list ruleset", "")
     }
 
     /// Loads a ruleset the administrator's way.
-    pub fn load(&self, text: &str) {
+    pub(crate) fn load(&self, text: &str) {
         self.command("nft", "-f -", text);
     }
 
@@ -98,10 +104,19 @@ impl Net {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            child
+                .stdin
+                .take()
+                .unwrap()
+                .write_all(input.as_bytes())
+                .unwrap();
             let output = child.wait_with_output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{program} {arguments}: {} {errors}", output.status);
+            assert!(
+                output.status.success(),
+                "{program} {arguments}: {} {errors}",
+                output.status
+            );
             String::from_utf8(output.stdout).unwrap()
         })
     }

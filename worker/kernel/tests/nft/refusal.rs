@@ -26,13 +26,27 @@ fn refused_step_is_named_and_the_whole_batch_changes_nothing() {
     let table = rulesets::vip_table();
     let mut batch = Batch::new();
     batch
-        .add_elements(&table, "be", rulesets::slots(v4("10.5.0.100"), &[v4("10.5.0.2")]))
+        .add_elements(
+            &table,
+            "be",
+            rulesets::slots(v4("10.5.0.100"), &[v4("10.5.0.2")]),
+        )
         .add_chain(&table, Chain::regular("extra"))
         .add_rule(&table, "nowhere", [Expr::accept()])
         .flush_chain(&table, "out");
     let error = net.commit(&batch).unwrap_err();
-    let NftError::Refused { step, object, source } = &error else { panic!("{error:?}") };
-    assert_eq!((*step, object.as_str(), *source), (2, "add rule ip w nowhere", Errno::ENOENT));
+    let NftError::Refused {
+        step,
+        object,
+        source,
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (*step, object.as_str(), *source),
+        (2, "add rule ip w nowhere", Errno::ENOENT)
+    );
     assert_eq!(net.listing(), before);
 }
 
@@ -53,9 +67,21 @@ fn element_of_the_wrong_width_is_refused_by_name() {
 
 #[test]
 fn egress_of_a_missing_device_is_refused_by_name() {
-    let error = Net::new().commit(&rulesets::egress("vxi", 1, [2; 6])).unwrap_err();
-    let NftError::Refused { step, object, source } = error else { panic!("{error:?}") };
-    assert_eq!((step, object.as_str(), source), (5, "add chain netdev weft eg", Errno::ENOENT));
+    let error = Net::new()
+        .commit(&rulesets::egress("vxi", 1, [2; 6]))
+        .unwrap_err();
+    let NftError::Refused {
+        step,
+        object,
+        source,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (step, object.as_str(), source),
+        (5, "add chain netdev weft eg", Errno::ENOENT)
+    );
 }
 
 #[test]
@@ -73,7 +99,10 @@ fn what_could_never_match_is_refused_before_it_is_sent() {
             .add_chain(&table, Chain::base("c", Purpose::Filter, Hook::Input, 0))
             .add_rule(&table, "c", [expr]);
         let error = net.commit(&batch).unwrap_err();
-        assert!(matches!(error, NftError::Impossible { step: 2, .. }), "{error:?}");
+        assert!(
+            matches!(error, NftError::Impossible { step: 2, .. }),
+            "{error:?}"
+        );
     }
     assert_eq!(net.listing(), "");
 }
@@ -96,13 +125,17 @@ fn ten_thousand_elements_load_at_once_and_read_back() {
     let mut nft = net.nft();
     let table = rulesets::vip_table();
     let vips = (0..10_000_u32).map(|n| Ipv4Addr::from(0x0a05_0000 + n));
-    let elements: Vec<Element> =
-        vips.flat_map(|vip| rulesets::slots(vip, &[v4("10.9.0.1")]).into_iter().take(2)).collect();
+    let elements: Vec<Element> = vips
+        .flat_map(|vip| rulesets::slots(vip, &[v4("10.9.0.1")]).into_iter().take(2))
+        .collect();
     let mut batch = rulesets::vip();
     batch.add_elements(&table, "be", elements.clone());
     nft.commit(&batch).unwrap();
-    let found: BTreeSet<Element> =
-        nft.elements(&table, &rulesets::backends()).unwrap().into_iter().collect();
+    let found: BTreeSet<Element> = nft
+        .elements(&table, &rulesets::backends())
+        .unwrap()
+        .into_iter()
+        .collect();
     assert_eq!(found, elements.into_iter().collect());
 }
 
@@ -116,7 +149,10 @@ fn ten_thousand_refusals_still_name_the_first_refused_step() {
         batch.add_rule(&table, "nowhere", [Expr::accept()]);
     }
     let error = net.commit(&batch).unwrap_err();
-    assert!(matches!(error, NftError::Refused { step: 1, .. }), "{error:?}");
+    assert!(
+        matches!(error, NftError::Refused { step: 1, .. }),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -127,14 +163,20 @@ fn tables_chains_sets_and_typed_elements_are_observed() {
     let table = rulesets::bridge_table();
     let mut nft = net.nft();
     let tables: BTreeSet<Table> = nft.tables().unwrap().into_iter().collect();
-    assert_eq!(tables, BTreeSet::from([Table::new(Family::Inet, "enc"), table.clone()]));
+    assert_eq!(
+        tables,
+        BTreeSet::from([Table::new(Family::Inet, "enc"), table.clone()])
+    );
     assert_eq!(nft.chains(&table).unwrap(), ["pre"]);
     let sets: BTreeSet<String> = nft.sets(&table).unwrap().into_iter().collect();
     assert_eq!(sets, ["src4", "src6", "arp4"].map(String::from).into());
 
     let key = [Field::InputName, Field::EtherSource, Field::Ip4Source];
-    let element =
-        Element::key([rulesets::ifname("p1"), Value::Mac([2; 6]), v4("10.5.0.2").into()]);
+    let element = Element::key([
+        rulesets::ifname("p1"),
+        Value::Mac([2; 6]),
+        v4("10.5.0.2").into(),
+    ]);
     let set = weft_kernel::nft::Set::new("src4", key);
     let mut batch = Batch::new();
     batch.add_elements(&table, "src4", [element.clone()]);
@@ -149,9 +191,14 @@ fn tables_chains_sets_and_typed_elements_are_observed() {
 #[test]
 fn listing_what_is_not_there_says_so() {
     let mut nft = Net::new().nft();
-    let error = nft.elements(&rulesets::vip_table(), &rulesets::backends()).unwrap_err();
+    let error = nft
+        .elements(&rulesets::vip_table(), &rulesets::backends())
+        .unwrap_err();
     assert_eq!(error.errno(), Some(Errno::ENOENT));
-    assert_eq!(nft.chains(&rulesets::vip_table()).unwrap(), Vec::<String>::new());
+    assert_eq!(
+        nft.chains(&rulesets::vip_table()).unwrap(),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -167,12 +214,21 @@ fn flushes_and_deletions_leave_what_they_should() {
         .add_rule(&table, "post", [Expr::Redirect(Some(80))]);
     // A redirect is not for postrouting: nothing may have changed.
     let error = net.commit(&batch).unwrap_err();
-    assert!(matches!(error, NftError::Refused { step: 3, .. }), "{error:?}");
+    assert!(
+        matches!(error, NftError::Refused { step: 3, .. }),
+        "{error:?}"
+    );
     batch = Batch::new();
-    batch.flush_table(&table).delete_chain(&table, "dn").delete_set(&table, "p4");
+    batch
+        .flush_table(&table)
+        .delete_chain(&table, "dn")
+        .delete_set(&table, "p4");
     net.commit(&batch).unwrap();
     let listing = net.listing();
-    assert!(listing.contains("map p6") && listing.contains("chain post"), "{listing}");
+    assert!(
+        listing.contains("map p6") && listing.contains("chain post"),
+        "{listing}"
+    );
     for gone in ["p4", "dn", "masquerade"] {
         assert!(!listing.contains(gone), "{gone} is left in\n{listing}");
     }
@@ -188,6 +244,8 @@ fn flushes_and_deletions_leave_what_they_should() {
 async fn asynchronous_form_commits_in_the_given_namespace() {
     let net = Net::new();
     let fd = net.fd().try_clone_to_owned().unwrap();
-    weft_kernel::nft::commit_async(Some(fd), rulesets::dns()).await.unwrap();
+    weft_kernel::nft::commit_async(Some(fd), rulesets::dns())
+        .await
+        .unwrap();
     assert!(net.listing().contains("udp dport 53"));
 }

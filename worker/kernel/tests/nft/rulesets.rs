@@ -18,27 +18,31 @@ use weft_kernel::nft::Table;
 use weft_kernel::nft::Target;
 use weft_kernel::nft::Value;
 
-pub const SLOTS: u32 = 12;
-pub const ORIGIN: [u8; 6] = [2, 0xff, 0, 0, 0, 1];
+pub(crate) const SLOTS: u32 = 12;
+pub(crate) const ORIGIN: [u8; 6] = [2, 0xff, 0, 0, 0, 1];
 
-pub fn v4(text: &str) -> Ipv4Addr {
+pub(crate) fn v4(text: &str) -> Ipv4Addr {
     text.parse().unwrap()
 }
 
-pub fn v6(text: &str) -> Ipv6Addr {
+pub(crate) fn v6(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
 
-pub fn vip_table() -> Table {
+pub(crate) fn vip_table() -> Table {
     Table::new(Family::Ip, "w")
 }
 
-pub fn backends() -> Set {
-    Set::map("be", [Field::Ip4Destination, Field::Random(SLOTS)], [Field::Ip4Destination])
+pub(crate) fn backends() -> Set {
+    Set::map(
+        "be",
+        [Field::Ip4Destination, Field::Random(SLOTS)],
+        [Field::Ip4Destination],
+    )
 }
 
 /// All slots of a VIP, dealt to its backends in turn.
-pub fn slots(vip: Ipv4Addr, backends: &[Ipv4Addr]) -> Vec<Element> {
+pub(crate) fn slots(vip: Ipv4Addr, backends: &[Ipv4Addr]) -> Vec<Element> {
     (0..SLOTS)
         .zip(backends.iter().cycle())
         .map(|(slot, backend)| {
@@ -47,7 +51,7 @@ pub fn slots(vip: Ipv4Addr, backends: &[Ipv4Addr]) -> Vec<Element> {
         .collect()
 }
 
-pub fn vip() -> Batch {
+pub(crate) fn vip() -> Batch {
     let table = vip_table();
     let vip = Field::Ip4Destination;
     let mut batch = Batch::new();
@@ -56,22 +60,33 @@ pub fn vip() -> Batch {
         .add_set(&table, &backends())
         .add_set(&table, &Set::new("vips", [vip]))
         .add_chain(&table, Chain::base("out", Purpose::Nat, Hook::Output, -100))
-        .add_rule(&table, "out", [Expr::dnat_map(false, backends().key, "be", false)])
+        .add_rule(
+            &table,
+            "out",
+            [Expr::dnat_map(false, backends().key, "be", false)],
+        )
         .add_chain(&table, Chain::base("f", Purpose::Filter, Hook::Output, 0))
         .add_rule(
             &table,
             "f",
-            [Expr::in_set([vip], "vips"), Expr::tcp(), Expr::Reject(Reject::TcpReset)],
+            [
+                Expr::in_set([vip], "vips"),
+                Expr::tcp(),
+                Expr::Reject(Reject::TcpReset),
+            ],
         )
         .add_rule(
             &table,
             "f",
-            [Expr::in_set([vip], "vips"), Expr::Reject(Reject::IcmpHostUnreachable)],
+            [
+                Expr::in_set([vip], "vips"),
+                Expr::Reject(Reject::IcmpHostUnreachable),
+            ],
         );
     batch
 }
 
-pub fn vip6() -> Batch {
+pub(crate) fn vip6() -> Batch {
     let table = Table::new(Family::Inet, "w6");
     let key = [Field::Ip6Destination, Field::Random(SLOTS)];
     let mut batch = Batch::new();
@@ -81,7 +96,10 @@ pub fn vip6() -> Batch {
         .add_elements(
             &table,
             "be6",
-            [Element::pair([v6("fd05::64").into(), Value::Number(0)], [v6("fd05::2").into()])],
+            [Element::pair(
+                [v6("fd05::64").into(), Value::Number(0)],
+                [v6("fd05::2").into()],
+            )],
         )
         .add_chain(&table, Chain::base("out", Purpose::Nat, Hook::Output, -100))
         .add_rule(&table, "out", [Expr::dnat_map(true, key, "be6", false)])
@@ -97,7 +115,12 @@ pub fn vip6() -> Batch {
         .add_rule(
             &table,
             "out",
-            [Expr::dnat_map(false, [Field::HashIp4Source(8)], "aff", false)],
+            [Expr::dnat_map(
+                false,
+                [Field::HashIp4Source(8)],
+                "aff",
+                false,
+            )],
         )
         .add_chain(&table, Chain::base("f", Purpose::Filter, Hook::Output, 0))
         .add_rule(
@@ -111,7 +134,7 @@ pub fn vip6() -> Batch {
     batch
 }
 
-pub fn dns() -> Batch {
+pub(crate) fn dns() -> Batch {
     let table = Table::new(Family::Ip, "dns");
     let mut batch = Batch::new();
     batch
@@ -132,20 +155,24 @@ pub fn dns() -> Batch {
     batch
 }
 
-pub fn mesh_table() -> Table {
+pub(crate) fn mesh_table() -> Table {
     Table::new(Family::Inet, "weft")
 }
 
-pub fn published() -> Set {
+pub(crate) fn published() -> Set {
     Set::map(
         "p4",
-        [Field::L4Protocol, Field::DestinationPort, Field::Random(SLOTS)],
+        [
+            Field::L4Protocol,
+            Field::DestinationPort,
+            Field::Random(SLOTS),
+        ],
         [Field::Ip4Destination, Field::DestinationPort],
     )
 }
 
 /// Every slot of a published TCP port leads to one backend.
-pub fn publish(port: u16, address: Ipv4Addr, to: u16) -> Vec<Element> {
+pub(crate) fn publish(port: u16, address: Ipv4Addr, to: u16) -> Vec<Element> {
     (0..SLOTS)
         .map(|slot| {
             Element::pair(
@@ -156,10 +183,14 @@ pub fn publish(port: u16, address: Ipv4Addr, to: u16) -> Vec<Element> {
         .collect()
 }
 
-pub fn mesh() -> Batch {
+pub(crate) fn mesh() -> Batch {
     let table = mesh_table();
     let p4 = published();
-    let p6 = Set::map("p6", p4.key.clone(), [Field::Ip6Destination, Field::DestinationPort]);
+    let p6 = Set::map(
+        "p6",
+        p4.key.clone(),
+        [Field::Ip6Destination, Field::DestinationPort],
+    );
     let ports = || Expr::one_of(Field::L4Protocol, [Value::TCP, Value::UDP]);
     let loopback = Expr::in_network(Field::Ip4Source, v4("127.0.0.0").into(), 8);
     let tasks = |bits| Expr::in_network(Field::Ip4Source, v4("10.255.7.0").into(), bits);
@@ -172,12 +203,20 @@ pub fn mesh() -> Batch {
         .add_rule(
             &table,
             "dn",
-            [Expr::ipv4(), ports(), Expr::dnat_map(false, p4.key.clone(), "p4", true)],
+            [
+                Expr::ipv4(),
+                ports(),
+                Expr::dnat_map(false, p4.key.clone(), "p4", true),
+            ],
         )
         .add_rule(
             &table,
             "dn",
-            [Expr::ipv6(), ports(), Expr::dnat_map(true, p4.key.clone(), "p6", true)],
+            [
+                Expr::ipv6(),
+                ports(),
+                Expr::dnat_map(true, p4.key.clone(), "p6", true),
+            ],
         );
     for (name, hook) in [("pre", Hook::Prerouting), ("out", Hook::Output)] {
         batch
@@ -185,23 +224,43 @@ pub fn mesh() -> Batch {
             .add_rule(&table, name, [Expr::to_this_host(), Expr::jump("dn")]);
     }
     batch
-        .add_chain(&table, Chain::base("post", Purpose::Nat, Hook::Postrouting, 100))
-        .add_rule(&table, "post", [loopback, Expr::oifname("weft0"), Expr::Masquerade])
-        .add_rule(
+        .add_chain(
             &table,
-            "post",
-            [Expr::is(Field::Ip6Source, v6("::1")), Expr::oifname("weft0"), Expr::Masquerade],
+            Chain::base("post", Purpose::Nat, Hook::Postrouting, 100),
         )
         .add_rule(
             &table,
             "post",
-            [Expr::was_redirected(), Expr::oifname("weft0"), tasks(16), Expr::Masquerade],
+            [loopback, Expr::oifname("weft0"), Expr::Masquerade],
         )
-        .add_rule(&table, "post", [tasks(24), Expr::oifname_not("weft0"), Expr::Masquerade]);
+        .add_rule(
+            &table,
+            "post",
+            [
+                Expr::is(Field::Ip6Source, v6("::1")),
+                Expr::oifname("weft0"),
+                Expr::Masquerade,
+            ],
+        )
+        .add_rule(
+            &table,
+            "post",
+            [
+                Expr::was_redirected(),
+                Expr::oifname("weft0"),
+                tasks(16),
+                Expr::Masquerade,
+            ],
+        )
+        .add_rule(
+            &table,
+            "post",
+            [tasks(24), Expr::oifname_not("weft0"), Expr::Masquerade],
+        );
     batch
 }
 
-pub fn origin() -> Batch {
+pub(crate) fn origin() -> Batch {
     let table = mesh_table();
     let ether = [Field::EtherSource];
     let mut batch = Batch::new();
@@ -217,9 +276,15 @@ pub fn origin() -> Batch {
         .add_elements(
             &table,
             "omark",
-            [Element::pair([Value::Mac(ORIGIN)], [Value::Number(0x10001)])],
+            [Element::pair(
+                [Value::Mac(ORIGIN)],
+                [Value::Number(0x10001)],
+            )],
         )
-        .add_chain(&table, Chain::base("raw", Purpose::Filter, Hook::Prerouting, -300))
+        .add_chain(
+            &table,
+            Chain::base("raw", Purpose::Filter, Hook::Prerouting, -300),
+        )
         .add_rule(
             &table,
             "raw",
@@ -228,7 +293,10 @@ pub fn origin() -> Batch {
                 Expr::write_from_map(Target::CtOriginalZone, ether, "zone"),
             ],
         )
-        .add_chain(&table, Chain::base("pre", Purpose::Filter, Hook::Prerouting, -150))
+        .add_chain(
+            &table,
+            Chain::base("pre", Purpose::Filter, Hook::Prerouting, -150),
+        )
         .add_rule(
             &table,
             "pre",
@@ -245,20 +313,29 @@ pub fn origin() -> Batch {
                 Expr::iifname_not("vxi"),
                 Expr::reply_direction(),
                 Expr::masked(Field::CtMark, 0x10000, 0x10000),
-                Expr::Write { target: Target::Mark, source: Source::Field(Field::CtMark) },
+                Expr::Write {
+                    target: Target::Mark,
+                    source: Source::Field(Field::CtMark),
+                },
             ],
         )
-        .add_chain(&table, Chain::base("nat", Purpose::Nat, Hook::Postrouting, 100));
+        .add_chain(
+            &table,
+            Chain::base("nat", Purpose::Nat, Hook::Postrouting, 100),
+        );
     batch
 }
 
-pub fn egress(device: &str, mark: u32, mac: [u8; 6]) -> Batch {
+pub(crate) fn egress(device: &str, mark: u32, mac: [u8; 6]) -> Batch {
     let table = Table::new(Family::Netdev, "weft");
     let hook = Hook::Egress(device.to_owned());
     let mut batch = Batch::new();
     batch
         .replace_table(&table)
-        .add_set(&table, &Set::map("mac", [Field::Mark], [Field::EtherDestination]))
+        .add_set(
+            &table,
+            &Set::map("mac", [Field::Mark], [Field::EtherDestination]),
+        )
         .add_elements(
             &table,
             "mac",
@@ -268,16 +345,20 @@ pub fn egress(device: &str, mark: u32, mac: [u8; 6]) -> Batch {
         .add_rule(
             &table,
             "eg",
-            [Expr::write_from_map(Target::EtherDestination, [Field::Mark], "mac")],
+            [Expr::write_from_map(
+                Target::EtherDestination,
+                [Field::Mark],
+                "mac",
+            )],
         );
     batch
 }
 
-pub fn bridge_table() -> Table {
+pub(crate) fn bridge_table() -> Table {
     Table::new(Family::Bridge, "weft")
 }
 
-pub fn bridge() -> Batch {
+pub(crate) fn bridge() -> Batch {
     let table = bridge_table();
     let mut batch = Batch::new();
     batch
@@ -294,14 +375,16 @@ pub fn bridge() -> Batch {
     ];
     for (name, ether, address) in keys {
         let key = [Field::InputName, ether, address];
-        batch
-            .add_set(&table, &Set::new(name, key))
-            .add_rule(&table, "pre", [Expr::in_set(key, name), Expr::accept()]);
+        batch.add_set(&table, &Set::new(name, key)).add_rule(
+            &table,
+            "pre",
+            [Expr::in_set(key, name), Expr::accept()],
+        );
     }
     batch
 }
 
-pub fn ingress_filter() -> Batch {
+pub(crate) fn ingress_filter() -> Batch {
     let table = Table::new(Family::Inet, "guard");
     let link_local = |field| Expr::in_network(field, v6("fe80::").into(), 10);
     let any4 = Expr::in_network(Field::Ip4Source, v4("0.0.0.0").into(), 0);
@@ -319,8 +402,16 @@ pub fn ingress_filter() -> Batch {
         .add_set(&table, &Set::new("nodes4", [Field::Ip4Destination]))
         .add_set(&table, &Set::new("pub", service))
         .add_set(&table, &Set::new("egress", [Field::InputName]))
-        .add_elements(&table, "own4", [Element::key([ifname("t10"), v4("10.255.7.10").into()])])
-        .add_elements(&table, "pub", [Element::key([Value::TCP, Value::Port(8080)])])
+        .add_elements(
+            &table,
+            "own4",
+            [Element::key([ifname("t10"), v4("10.255.7.10").into()])],
+        )
+        .add_elements(
+            &table,
+            "pub",
+            [Element::key([Value::TCP, Value::Port(8080)])],
+        )
         .add_elements(&table, "egress", [Element::key([ifname("t10")])])
         .add_chain(&table, base("spoof", Hook::Prerouting, -310))
         .add_rule(
@@ -336,12 +427,22 @@ pub fn ingress_filter() -> Batch {
         .add_rule(
             &table,
             "spoof",
-            [Expr::iifname("t*"), any4, Expr::not_in_set(own4, "own4"), Expr::drop()],
+            [
+                Expr::iifname("t*"),
+                any4,
+                Expr::not_in_set(own4, "own4"),
+                Expr::drop(),
+            ],
         )
         .add_rule(
             &table,
             "spoof",
-            [Expr::iifname("t*"), any6, Expr::not_in_set(own6, "own6"), Expr::drop()],
+            [
+                Expr::iifname("t*"),
+                any6,
+                Expr::not_in_set(own6, "own6"),
+                Expr::drop(),
+            ],
         )
         .add_chain(&table, base("inp", Hook::Input, 0).dropping())
         .add_rule(
@@ -370,7 +471,11 @@ pub fn ingress_filter() -> Batch {
         .add_rule(
             &table,
             "forw",
-            [Expr::iifname("t*"), Expr::oifname("host0"), Expr::jump("eg")],
+            [
+                Expr::iifname("t*"),
+                Expr::oifname("host0"),
+                Expr::jump("eg"),
+            ],
         )
         .add_rule(
             &table,
@@ -384,7 +489,10 @@ pub fn ingress_filter() -> Batch {
         .add_rule(
             &table,
             "eg",
-            [Expr::in_set([Field::Ip4Destination], "nodes4"), Expr::Reject(Reject::HostUnreachable)],
+            [
+                Expr::in_set([Field::Ip4Destination], "nodes4"),
+                Expr::Reject(Reject::HostUnreachable),
+            ],
         )
         .add_rule(
             &table,
@@ -402,9 +510,13 @@ pub fn ingress_filter() -> Batch {
     batch
 }
 
-pub fn receipt() -> Batch {
+pub(crate) fn receipt() -> Batch {
     let table = Table::new(Family::Inet, "enc");
-    let vni = Field::Raw { base: Base::Transport, offset: 12, length: 3 };
+    let vni = Field::Raw {
+        base: Base::Transport,
+        offset: 12,
+        length: 3,
+    };
     let key = [Field::Ip4Source, vni];
     let mut batch = Batch::new();
     batch
@@ -413,9 +525,15 @@ pub fn receipt() -> Batch {
         .add_elements(
             &table,
             "ok",
-            [Element::key([v4("10.99.0.2").into(), Value::Bytes(vec![0, 0, 100])])],
+            [Element::key([
+                v4("10.99.0.2").into(),
+                Value::Bytes(vec![0, 0, 100]),
+            ])],
         )
-        .add_chain(&table, Chain::base("in", Purpose::Filter, Hook::Prerouting, -300))
+        .add_chain(
+            &table,
+            Chain::base("in", Purpose::Filter, Hook::Prerouting, -300),
+        )
         .add_rule(
             &table,
             "in",
@@ -427,11 +545,15 @@ pub fn receipt() -> Batch {
                 Expr::accept(),
             ],
         )
-        .add_rule(&table, "in", [Expr::is(Field::IcmpType, Value::Byte(3)), Expr::accept()])
+        .add_rule(
+            &table,
+            "in",
+            [Expr::is(Field::IcmpType, Value::Byte(3)), Expr::accept()],
+        )
         .add_rule(&table, "in", [Expr::Counter, Expr::drop()]);
     batch
 }
 
-pub fn ifname(name: &str) -> Value {
+pub(crate) fn ifname(name: &str) -> Value {
     Value::Ifname(name.to_owned())
 }
