@@ -3,6 +3,7 @@
 //! The kernel has sixteen registers of four bytes. A rule's expressions are independent of each
 //! other, so each starts again at the first register.
 
+use super::depend::Known;
 use super::expr::Destination;
 use super::expr::Expr;
 use super::expr::Reject;
@@ -20,27 +21,18 @@ use super::wire::Wire;
 
 const LIST_ELEMENT: u16 = 1;
 /// The first of the four-byte registers.
-const FIRST: u32 = 8;
+pub(super) const FIRST: u32 = 8;
 /// Four-byte registers there are.
 const REGISTERS: usize = 16;
 /// Name of an anonymous set: the kernel fills in the number.
 pub(super) const ANONYMOUS: &str = "__set%d";
 
-/// What is already known about packets that got this far in a rule.
-#[derive(Debug, Default)]
-struct Known {
-    nfproto: Option<u8>,
-    ethertype: Option<u16>,
-    l4: Option<u8>,
-    ethernet: bool,
-}
-
 /// Writes one rule's expressions.
 #[derive(Debug)]
 pub(super) struct Compiler<'a> {
-    wire: &'a mut Wire,
-    family: Family,
-    known: Known,
+    pub(super) wire: &'a mut Wire,
+    pub(super) family: Family,
+    pub(super) known: Known,
     /// Ids of the anonymous sets this rule uses, in order.
     sets: std::vec::IntoIter<u32>,
 }
@@ -187,93 +179,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Checks what a field takes for granted, unless it is known by now.
-    fn require(&mut self, needs: Needs) {
-        match needs {
-            Needs::Nothing => {}
-            Needs::Ethernet => {
-                let always = matches!(self.family, Family::Bridge) || self.known.ethernet;
-                if !always {
-                    self.known.ethernet = true;
-                    self.check_meta(8, &1_u16.to_ne_bytes());
-                }
-            }
-            Needs::Ip4 => self.require_l3(2, 0x0800),
-            Needs::Ip6 => self.require_l3(10, 0x86dd),
-            Needs::Arp => self.require_ethertype(0x0806),
-            Needs::Icmp => {
-                self.require_l3(2, 0x0800);
-                self.require_l4(1);
-            }
-            Needs::Icmpv6 => {
-                self.require_l3(10, 0x86dd);
-                self.require_l4(58);
-            }
-        }
-    }
-
-    fn require_l3(&mut self, nfproto: u8, ethertype: u16) {
-        match self.family {
-            Family::Ip | Family::Ip6 => {
-                if self.family.number() != nfproto {
-                    let family = self.family;
-                    self.wire
-                        .fault(format!("a table of family {family} never sees this header"));
-                }
-            }
-            Family::Inet => {
-                if self.known.nfproto != Some(nfproto) {
-                    self.known.nfproto = Some(nfproto);
-                    self.check_meta(15, &[nfproto]);
-                }
-            }
-            Family::Bridge | Family::Netdev => self.require_ethertype(ethertype),
-        }
-    }
-
-    fn require_ethertype(&mut self, ethertype: u16) {
-        match self.family {
-            Family::Bridge | Family::Netdev => {
-                if self.known.ethertype != Some(ethertype) {
-                    self.known.ethertype = Some(ethertype);
-                    self.check_meta(1, &ethertype.to_be_bytes());
-                }
-            }
-            Family::Ip | Family::Ip6 | Family::Inet => {
-                let family = self.family;
-                self.wire
-                    .fault(format!("a table of family {family} never sees this header"));
-            }
-        }
-    }
-
-    fn require_l4(&mut self, protocol: u8) {
-        if self.known.l4 != Some(protocol) {
-            self.known.l4 = Some(protocol);
-            self.check_meta(16, &[protocol]);
-        }
-    }
-
-    fn check_meta(&mut self, key: u32, bytes: &[u8]) {
-        self.emit("meta", |wire| {
-            wire.number(2, key);
-            wire.number(1, FIRST);
-        });
-        self.compare(false, bytes);
-    }
-
-    /// Takes note of what an explicit condition has established.
-    fn learn(&mut self, field: Field, bytes: &[u8]) {
-        match (field, bytes) {
-            (Field::NfProtocol, [protocol]) => self.known.nfproto = Some(*protocol),
-            (Field::L4Protocol, [protocol]) => self.known.l4 = Some(*protocol),
-            (Field::EtherType, [high, low]) => {
-                self.known.ethertype = Some(u16::from_be_bytes([*high, *low]));
-            }
-            _ => {}
-        }
-    }
-
     fn mask(&mut self, mask: &[u8]) {
         self.emit("bitwise", |wire| {
             wire.number(1, FIRST);
@@ -284,7 +189,7 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    fn compare(&mut self, differs: bool, bytes: &[u8]) {
+    pub(super) fn compare(&mut self, differs: bool, bytes: &[u8]) {
         self.emit("cmp", |wire| {
             wire.number(1, FIRST);
             wire.number(2, u32::from(differs));
@@ -419,7 +324,7 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    fn emit(&mut self, name: &str, data: impl FnOnce(&mut Wire)) {
+    pub(super) fn emit(&mut self, name: &str, data: impl FnOnce(&mut Wire)) {
         self.wire.nest(LIST_ELEMENT, |wire| {
             wire.text(1, name);
             wire.nest(2, data);

@@ -73,7 +73,11 @@ pub(super) fn encode(batch: &Batch, first_seq: u32) -> Result<Encoded, NftError>
         set_id: 0,
     };
     encoder.edge(BATCH_BEGIN);
-    let last_step = batch.steps().len().saturating_sub(1);
+    let last_step = batch
+        .steps()
+        .iter()
+        .rposition(|step| !is_void(step))
+        .unwrap_or_default();
     for (index, step) in batch.steps().iter().enumerate() {
         encoder.step = index;
         encoder.last_step = last_step;
@@ -103,6 +107,15 @@ pub(super) fn encode(batch: &Batch, first_seq: u32) -> Result<Encoded, NftError>
             reason,
         }),
     }
+}
+
+/// Whether a step has nothing to say, so that no message comes of it.
+fn is_void(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::AddElements(_, _, elements) | Step::DeleteElements(_, _, elements)
+            if elements.is_empty()
+    )
 }
 
 struct Encoder {

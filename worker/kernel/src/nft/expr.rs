@@ -189,26 +189,18 @@ impl Expr {
     }
 
     fn ifname(field: Field, name: &str, differs: bool) -> Self {
-        let (name, wild) = match name.strip_suffix('*') {
-            Some(prefix) => (prefix, true),
-            None => (name, false),
+        let Some(prefix) = name.strip_suffix('*') else {
+            return Self::compare(field, Value::Ifname(name.to_owned()), differs);
         };
-        match Self::compare(field, Value::Ifname(name.to_owned()), differs) {
-            Self::Compare {
+        match Value::Ifname(prefix.to_owned()).fault() {
+            Some(fault) => Self::Impossible(fault),
+            // Without the end mark only the beginning is compared.
+            None => Self::Compare {
                 field,
-                mask,
+                mask: None,
                 differs,
-                mut bytes,
-            } if wild => {
-                bytes.truncate(name.len());
-                Self::Compare {
-                    field,
-                    mask,
-                    differs,
-                    bytes,
-                }
-            }
-            other => other,
+                bytes: prefix.into(),
+            },
         }
     }
 

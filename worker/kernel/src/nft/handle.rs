@@ -88,11 +88,11 @@ impl Nft {
     /// [`NftError::Refused`] names the first step the kernel did not accept. After every error
     /// but [`NftError::Receive`] and [`NftError::Unanswered`] nothing has changed.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), NftError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
         let steps = batch.steps().len();
         let encoded = encode(batch, self.seq)?;
+        if encoded.owners.is_empty() {
+            return Ok(());
+        }
         self.seq = encoded.last_seq.wrapping_add(2);
         self.send(&encoded.bytes)?;
         let mut confirmed = false;
@@ -141,7 +141,7 @@ impl Nft {
     }
 
     /// Asks for a listing and hands every object to `each`; begins again when the ruleset
-    /// changed meanwhile. `begin` is called before every try.
+    /// changed meanwhile.
     pub(super) fn list<T>(
         &mut self,
         what: &str,
@@ -185,16 +185,15 @@ impl Nft {
                 each(&mut found, message);
                 true
             })?;
-            match Errno::from_raw(failed.saturating_neg()) {
-                _ if failed == 0 && !interrupted => return Ok(found),
-                Errno::EINTR => {}
-                _ if failed == 0 => {}
-                source => {
-                    return Err(NftError::List {
-                        what: what.to_owned(),
-                        source,
-                    });
-                }
+            if failed == 0 && !interrupted {
+                return Ok(found);
+            }
+            let source = Errno::from_raw(failed.saturating_neg());
+            if failed != 0 && source != Errno::EINTR {
+                return Err(NftError::List {
+                    what: what.to_owned(),
+                    source,
+                });
             }
         }
         Err(NftError::Restless {
@@ -234,8 +233,10 @@ impl Nft {
                     }
                 }
                 Err(Errno::EAGAIN) => return Ok(()),
-                // ENOBUFS: so many answers that some were lost; those left still tell enough.
-                Err(Errno::EINTR | Errno::ENOBUFS) => {}
+                Err(Errno::EINTR) => {}
+                // So many refusals that some were lost; those left still tell enough. (Listings
+                // wait for room instead.)
+                Err(Errno::ENOBUFS) if flags.contains(MsgFlags::MSG_DONTWAIT) => {}
                 Err(source) => return Err(NftError::Receive { source }),
             }
         }

@@ -35,6 +35,7 @@
 
 mod batch;
 mod compile;
+mod depend;
 mod encode;
 mod error;
 mod expr;
@@ -43,6 +44,8 @@ mod handle;
 mod object;
 mod observe;
 mod step;
+#[cfg(test)]
+mod tests;
 mod typeof_key;
 mod value;
 mod wire;

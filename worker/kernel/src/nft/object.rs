@@ -100,9 +100,13 @@ pub enum Hook {
     Output,
     /// After routing.
     Postrouting,
-    /// Into the named device (family netdev).
+    /// Into the named device (family netdev); about a device that is not there see
+    /// [`Egress`](Self::Egress).
     Ingress(String),
-    /// Out of the named device (family netdev; Linux 5.16 and later). Removed with the device.
+    /// Out of the named device (family netdev; Linux 5.16 and later).
+    ///
+    /// Older kernels refuse a device that is not there and remove the chain with the device;
+    /// newer ones (seen with 6.18) keep the chain and attach it whenever the device appears.
     Egress(String),
 }
 

@@ -62,12 +62,11 @@ impl Value {
 
     /// Why the value can never occur, so that a rule with it would silently never match.
     pub(super) fn fault(&self) -> Option<String> {
-        match self {
-            Self::Ifname(name) if name.is_empty() || name.len() >= IFNAME => {
-                Some(format!("interface name {name:?} is not 1 to 15 bytes long"))
-            }
-            _ => None,
-        }
+        let Self::Ifname(name) = self else {
+            return None;
+        };
+        let fits = !name.is_empty() && name.len() < IFNAME;
+        (!fits).then(|| format!("interface name {name:?} is not 1 to 15 bytes long"))
     }
 }
 

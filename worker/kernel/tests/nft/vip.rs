@@ -18,6 +18,9 @@ use std::time::Duration;
 use std::time::Instant;
 use weft_kernel::nft::Batch;
 use weft_kernel::nft::Element;
+use weft_kernel::nft::Family;
+use weft_kernel::nft::Table;
+use weft_kernel::nft::Value;
 
 /// Longer than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -141,10 +144,7 @@ fn vip_answers_during_a_hundred_replacements() {
     let (net, _wire) = task(&[one, two]);
     let (vip, table) = (v4("10.5.0.100"), rulesets::vip_table());
     let mut batch = rulesets::vip();
-    batch
-        .add_elements(&table, "vips", [Element::key([vip.into()])])
-        .flush_chain(&table, "f")
-        .add_elements(&table, "be", rulesets::slots(vip, &[one]));
+    batch.add_elements(&table, "be", rulesets::slots(vip, &[one]));
     net.commit(&batch).unwrap();
     let mut nft = net.nft();
     for (old, new) in [(one, two), (two, one)].into_iter().cycle().take(100) {
@@ -155,6 +155,26 @@ fn vip_answers_during_a_hundred_replacements() {
         nft.commit(&batch).unwrap();
         assert_eq!(ask(&mut connect(&net, vip).unwrap()), new.octets()[3]);
     }
+}
+
+#[test]
+fn ipv6_vip_leads_to_its_backend() {
+    let (net, _wire) = task(&[]);
+    net.ip("addr add fd05::1/64 dev eth0 nodad");
+    net.ip("addr add fd05::2/128 dev lo nodad");
+    let mut batch = rulesets::vip6();
+    let slots: Vec<Element> = (1..rulesets::SLOTS)
+        .map(|slot| {
+            let vip = rulesets::v6("fd05::64").into();
+            Element::pair([vip, Value::Number(slot)], [rulesets::v6("fd05::2").into()])
+        })
+        .collect();
+    batch.add_elements(&Table::new(Family::Inet, "w6"), "be6", slots);
+    net.commit(&batch).unwrap();
+    let listener = net.run(|| TcpListener::bind("[fd05::2]:7000").unwrap());
+    let to: SocketAddr = "[fd05::64]:7000".parse().unwrap();
+    let stream = net.run(|| TcpStream::connect_timeout(&to, PATIENCE).unwrap());
+    assert_eq!(listener.accept().unwrap().1, stream.local_addr().unwrap());
 }
 
 #[test]
