@@ -21,14 +21,15 @@ fn table() -> Table {
 }
 
 fn mask(expr: Expr) -> (Vec<u8>, Vec<u8>) {
-    match expr {
-        Expr::Compare {
-            mask: Some(mask),
-            bytes,
-            ..
-        } => (mask, bytes),
-        other => panic!("{other:?}"),
-    }
+    let Expr::Compare {
+        mask: Some(mask),
+        bytes,
+        ..
+    } = expr
+    else {
+        panic!("{expr:?}")
+    };
+    (mask, bytes)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every ruleset of the data plane reads, when listed, like the text a person would have loaded.
 
+use crate::guards;
 use crate::net::Net;
 use crate::rulesets;
 use crate::rulesets::v4;
@@ -160,7 +161,7 @@ fn bridge_guard_lists_like_the_recipe() {
 #[test]
 fn ingress_filter_lists_like_the_recipe() {
     assert_lists_like(
-        &rulesets::ingress_filter(),
+        &guards::ingress_filter(),
         r#"table inet guard {
            set own4 { typeof iifname . ip saddr
              elements = { "t10" . 10.255.7.10 }
@@ -201,7 +202,7 @@ fn ingress_filter_lists_like_the_recipe() {
 #[test]
 fn receipt_filter_lists_like_the_recipe() {
     assert_lists_like(
-        &rulesets::receipt(),
+        &guards::receipt(),
         "table inet enc {
            set ok { typeof ip saddr . @th,96,24
              elements = { 10.99.0.2 . 100 }

@@ -1,5 +1,6 @@
 //! What is refused, by name and without a trace; and what is read back.
 
+use crate::guards;
 use crate::net::Net;
 use crate::rulesets;
 use crate::rulesets::v4;
@@ -161,7 +162,7 @@ fn ten_thousand_refusals_still_name_the_first_refused_step() {
 fn tables_chains_sets_and_typed_elements_are_observed() {
     let net = Net::new();
     net.commit(&rulesets::bridge()).unwrap();
-    net.commit(&rulesets::receipt()).unwrap();
+    net.commit(&guards::receipt()).unwrap();
     let table = rulesets::bridge_table();
     let mut nft = net.nft();
     let tables: BTreeSet<Table> = nft.tables().unwrap().into_iter().collect();
