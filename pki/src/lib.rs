@@ -1,2 +1,68 @@
-//! (crate doc to come)
+//! Who is who: the cluster's root, node certificates, join tokens, and connections on which
+//! both sides have proven their identity.
+//!
+//! `init` makes a [`Root`]. A [`JoinToken`] pins the root's digest. A joining node makes a
+//! [`PrivateKey`], reaches a manager over an [`enrol_channel`], sends a certificate request and
+//! gets back a chain that [`issue`] made. From then on it speaks TLS 1.3 with both sides
+//! authenticated: [`serve_incoming`] on the listening side, [`channel`] on the calling side. Both
+//! read [`LiveCredentials`], so a renewed certificate is used by the next connection.
 #![forbid(unsafe_code)]
+
+mod base32;
+mod credentials;
+mod identity;
+mod issue;
+mod key;
+mod keystore;
+mod refusal;
+mod renewal;
+mod request;
+mod root;
+mod tls;
+mod token;
+mod transport;
+mod verify;
+mod when;
+
+pub use credentials::Credentials;
+pub use credentials::CredentialsError;
+pub use credentials::LiveCredentials;
+pub use identity::IdentityError;
+pub use identity::NodeIdentity;
+pub use issue::CLOCK_SKEW_ALLOWANCE;
+pub use issue::CertificateChain;
+pub use issue::ChainError;
+pub use issue::DEFAULT_CERTIFICATE_TTL;
+pub use issue::IssueError;
+pub use issue::issue;
+pub use key::KeyError;
+pub use key::PrivateKey;
+pub use keystore::Keystore;
+pub use keystore::KeystoreError;
+pub use refusal::Refusal;
+pub use renewal::RenewAt;
+pub use renewal::renew_at;
+pub use request::RequestError;
+pub use request::certificate_request;
+pub use root::Root;
+pub use root::RootCert;
+pub use root::RootDigest;
+pub use root::RootError;
+pub use token::JoinToken;
+pub use token::ParseTokenError;
+pub use token::TokenSecret;
+pub use token::TokenVerifier;
+pub use transport::ConnectError;
+pub use transport::Expect;
+pub use transport::PeerIdentity;
+pub use transport::ServerStream;
+pub use transport::channel;
+pub use transport::connect_error;
+pub use transport::enrol_channel;
+pub use transport::peer_of;
+pub use transport::serve_incoming;
+
+/// The random source gave nothing; only a broken kernel does that.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the system's random source gave no bytes")]
+pub struct EntropyError;

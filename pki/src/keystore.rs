@@ -1,0 +1,267 @@
+//! A node's identity on its disk.
+//!
+//! ```text
+//! DIR/current -> 7        one symbolic link, replaced in one step
+//! DIR/7/node.key          0600; the directories are 0700
+//! DIR/7/node.crt          the chain, leaf first
+//! DIR/7/root.crt          the root this node trusts
+//! ```
+//!
+//! Key and certificate belong together, so they change together: a whole new directory is
+//! written and synced, then `current` is switched to it. A crash at any moment leaves the old
+//! identity or the new one, never a mixture. The cluster's root key is never kept here.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::CertificateChain;
+use crate::ChainError;
+use crate::Credentials;
+use crate::CredentialsError;
+use crate::KeyError;
+use crate::PrivateKey;
+use crate::RootCert;
+use crate::RootError;
+
+const CURRENT: &str = "current";
+const CURRENT_NEW: &str = "current.new";
+const KEY: &str = "node.key";
+const CHAIN: &str = "node.crt";
+const ROOT: &str = "root.crt";
+
+/// Where one node keeps its identity. One process uses it at a time.
+#[derive(Clone, Debug)]
+pub struct Keystore {
+    dir: PathBuf,
+}
+
+/// The identity could not be stored or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// There is none.
+    #[error("this node belongs to no cluster ({} does not exist): run `weft init` or `weft join`", path.display())]
+    Absent {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}: check that the daemon runs as the owner of that file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}: check free space and that the daemon owns the directory", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others than the owner can read the key.
+    #[error("{} can be read by others (mode {mode:o}): if nobody has, run `chmod 600` on it; otherwise remove this node and join it again", path.display())]
+    KeyExposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key file is damaged.
+    #[error("{} is damaged: restore it, or remove the directory and join again with a token", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        #[source]
+        source: KeyError,
+    },
+    /// The certificate file is damaged.
+    #[error("{} is damaged: restore it, or remove the directory and join again with a token", path.display())]
+    Chain {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        #[source]
+        source: ChainError,
+    },
+    /// The root file is damaged.
+    #[error("{} is damaged: restore it, or remove the directory and join again with a token", path.display())]
+    Root {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        #[source]
+        source: RootError,
+    },
+    /// The files do not belong together.
+    #[error("the files in {} do not belong together: restore them, or remove the directory and join again with a token", dir.display())]
+    Mismatch {
+        /// Their directory.
+        dir: PathBuf,
+        /// How they differ.
+        #[source]
+        source: CredentialsError,
+    },
+}
+
+impl Keystore {
+    /// A store in `dir`, which [`Keystore::store`] creates.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Whether an identity was stored, readable or not.
+    pub fn exists(&self) -> bool {
+        fs::symlink_metadata(self.dir.join(CURRENT)).is_ok()
+    }
+
+    /// Loads the identity, expired or not.
+    pub fn load(&self) -> Result<Credentials, KeystoreError> {
+        if !self.exists() {
+            return Err(KeystoreError::Absent {
+                path: self.dir.join(CURRENT),
+            });
+        }
+        let dir = self.dir.join(CURRENT);
+        let path = dir.join(KEY);
+        let key = read_key(&path)?;
+        let key =
+            PrivateKey::from_pem(&key).map_err(|source| KeystoreError::Key { path, source })?;
+        let path = dir.join(CHAIN);
+        let chain = CertificateChain::from_pem(&read(&path)?)
+            .map_err(|source| KeystoreError::Chain { path, source })?;
+        let path = dir.join(ROOT);
+        let root = RootCert::from_pem(&read(&path)?)
+            .map_err(|source| KeystoreError::Root { path, source })?;
+        Credentials::new(key, chain, root).map_err(|source| KeystoreError::Mismatch { dir, source })
+    }
+
+    /// Stores `credentials` in place of what was there. They are on the disk when this returns;
+    /// on an error, what was there still is. Blocks on the disk.
+    pub fn store(&self, credentials: &Credentials) -> Result<(), KeystoreError> {
+        let write = |path: &Path| {
+            let path = path.to_owned();
+            |source| KeystoreError::Write { path, source }
+        };
+        make_dir(&self.dir).map_err(write(&self.dir))?;
+        let generations = self.generations().map_err(write(&self.dir))?;
+        let next = generations.iter().max().map_or(1, |last| last + 1);
+        let dir = self.dir.join(next.to_string());
+        make_dir(&dir).map_err(write(&dir))?;
+        for (name, mode, text) in [
+            (KEY, 0o600, credentials.key().to_pem()),
+            (CHAIN, 0o644, credentials.chain().to_pem().into()),
+            (ROOT, 0o644, credentials.root().to_pem().into()),
+        ] {
+            let path = dir.join(name);
+            write_synced(&path, mode, &text).map_err(write(&path))?;
+        }
+        sync_dir(&dir).map_err(write(&dir))?;
+        self.switch_to(&next.to_string())
+            .map_err(write(&self.dir.join(CURRENT)))?;
+        for old in generations {
+            // The switch has happened; a leftover is removed the next time.
+            let _ = fs::remove_dir_all(self.dir.join(old.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Removes the identity: the node has left its cluster.
+    pub fn remove(&self) -> Result<(), KeystoreError> {
+        match fs::remove_dir_all(&self.dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(KeystoreError::Write {
+                path: self.dir.clone(),
+                source,
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn generations(&self) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+        }
+        Ok(found)
+    }
+
+    /// The commit point: `rename` replaces the link in one step.
+    fn switch_to(&self, generation: &str) -> io::Result<()> {
+        let link = self.dir.join(CURRENT_NEW);
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        symlink(generation, &link)?;
+        sync_dir(&self.dir)?;
+        fs::rename(&link, self.dir.join(CURRENT))?;
+        sync_dir(&self.dir)
+    }
+}
+
+/// Makes a directory that only its owner may enter, also when it was there with another mode.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    dir.parent().map_or(Ok(()), sync_dir)
+}
+
+fn write_synced(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    // The directory is new, so a file that exists is not ours.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    // The parent of a relative name is the empty path.
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+fn read(path: &Path) -> Result<String, KeystoreError> {
+    fs::read_to_string(path).map_err(|source| KeystoreError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_key(path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
+    let metadata = fs::metadata(path).map_err(|source| KeystoreError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeystoreError::KeyExposed {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    read(path).map(Zeroizing::new)
+}

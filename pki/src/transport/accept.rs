@@ -1,0 +1,184 @@
+//! The listening side: accepts, shakes hands beside each other, hands out finished connections.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::debug;
+use tracing::warn;
+
+use crate::LiveCredentials;
+use crate::Refusal;
+use crate::transport::ServerStream;
+
+/// A handshake takes two round trips and a few milliseconds of work; who needs longer than this
+/// is broken or hostile.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Unfinished handshakes at one time, about 40 KiB each. Beyond it the kernel's backlog waits.
+const MAX_HANDSHAKES: usize = 512;
+
+/// Of those, from one address: one hostile machine cannot take all places. Honest nodes behind
+/// one address that exceed it are closed at once, and come back.
+const MAX_HANDSHAKES_PER_ADDRESS: usize = 128;
+
+/// Finished connections that nobody has taken yet.
+const FINISHED: usize = 64;
+
+/// Pause after the kernel refused to accept, usually because file descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts on `listener` until `shutdown` is ready or the stream is dropped.
+///
+/// Every handshake runs on its own, under a deadline and a bound, with the credentials that are
+/// current when the connection arrives. A failed handshake is logged and never reaches the
+/// stream, so the stream ends only with `shutdown`; its items are always `Ok`, in the form that
+/// tonic's `serve_with_incoming` wants. Must be called within a tokio runtime.
+pub fn serve_incoming(
+    listener: TcpListener,
+    live: Arc<LiveCredentials>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> impl Stream<Item = io::Result<ServerStream>> + Send + Unpin + 'static {
+    let (finished, stream) = mpsc::channel(FINISHED);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = shutdown => {}
+            () = finished.closed() => {}
+            () = accept_all(listener, live, finished.clone()) => {}
+        }
+    });
+    ReceiverStream::new(stream)
+}
+
+type Finished = mpsc::Sender<io::Result<ServerStream>>;
+
+async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished: Finished) {
+    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let guests = Arc::new(Guests::default());
+    // Dropped with this future, which ends every unfinished handshake.
+    let mut handshakes = JoinSet::new();
+    loop {
+        while handshakes.try_join_next().is_some() {}
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let (stream, remote) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(guest) = guests.admit(remote.ip()) else {
+            debug!(%remote, "too many unfinished handshakes from this address; closed");
+            continue;
+        };
+        let (live, finished) = (live.clone(), finished.clone());
+        handshakes.spawn(async move {
+            let outcome = timeout(HANDSHAKE_TIMEOUT, handshake(stream, remote, &live)).await;
+            drop((place, guest));
+            match outcome {
+                // A closed receiver means that the server is stopping.
+                Ok(Ok(stream)) => drop(finished.send(Ok(stream)).await),
+                Ok(Err(error)) => report(remote, &error),
+                Err(_) => debug!(%remote, "no handshake within {HANDSHAKE_TIMEOUT:?}; closed"),
+            }
+        });
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    remote: SocketAddr,
+    live: &LiveCredentials,
+) -> io::Result<ServerStream> {
+    // Raft and watch messages are small and wanted at once.
+    stream.set_nodelay(true)?;
+    let tls = TlsAcceptor::from(live.server_config())
+        .accept(stream)
+        .await?;
+    ServerStream::new(tls, remote)
+}
+
+/// A certificate that was refused is something a person must hear of; noise is not.
+fn report(remote: SocketAddr, error: &io::Error) {
+    let tls = error.get_ref().and_then(|e| e.downcast_ref());
+    match tls.and_then(Refusal::from_tls) {
+        Some(refusal) => warn!(%remote, "refused a connection: {refusal}"),
+        None => debug!(%remote, %error, "handshake failed"),
+    }
+}
+
+/// Unfinished handshakes per address.
+#[derive(Default)]
+struct Guests(Mutex<HashMap<IpAddr, usize>>);
+
+/// One unfinished handshake; leaving is dropping it.
+struct Guest {
+    guests: Arc<Guests>,
+    address: IpAddr,
+}
+
+impl Guests {
+    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
+        let mut counts = self.0.lock();
+        let count = counts.entry(address).or_insert(0);
+        if *count >= MAX_HANDSHAKES_PER_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Guest {
+            guests: self.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = self.guests.0.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_all_places_and_gets_them_back() {
+        let guests = Arc::new(Guests::default());
+        let greedy: IpAddr = [10, 0, 0, 1].into();
+        let honest: IpAddr = [10, 0, 0, 2].into();
+        let mut taken = Vec::new();
+        while let Some(guest) = guests.admit(greedy) {
+            taken.push(guest);
+        }
+        assert_eq!(taken.len(), MAX_HANDSHAKES_PER_ADDRESS);
+        assert!(guests.admit(honest).is_some());
+        taken.pop();
+        assert!(guests.admit(greedy).is_some());
+        taken.clear();
+        assert!(guests.0.lock().is_empty());
+    }
+}

@@ -1,0 +1,200 @@
+//! The calling side.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls::time_provider::DefaultTimeProvider;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+use weft_proto::NodeId;
+use weft_proto::Role;
+
+use crate::LiveCredentials;
+use crate::RootDigest;
+use crate::tls;
+use crate::transport::ConnectError;
+use crate::when;
+
+/// TCP and TLS together. Three round trips even between continents, and short enough that a
+/// caller with several managers to choose from soon tries the next.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A silent connection is asked for a sign of life after this long, and given up when none comes
+/// within [`KEEPALIVE_TIMEOUT`]: a peer that vanished is noticed within 4 s.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who must answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// The role in the answering node's certificate.
+    pub role: Role,
+    /// The node, where one is meant and not any of its role.
+    pub node: Option<NodeId>,
+}
+
+impl Expect {
+    /// Any manager will do.
+    pub fn any_manager() -> Self {
+        Self {
+            role: Role::Manager,
+            node: None,
+        }
+    }
+
+    /// Only this manager.
+    pub fn manager(node: NodeId) -> Self {
+        Self {
+            role: Role::Manager,
+            node: Some(node),
+        }
+    }
+}
+
+/// A channel to the node at `addr`, which proves both sides' identities.
+///
+/// It connects at the first call, and again after the connection was lost, each time with the
+/// credentials that are current then. A call that fails because no connection came about carries
+/// a [`ConnectError`]; see [`connect_error`](crate::connect_error).
+pub fn channel(addr: SocketAddr, live: Arc<LiveCredentials>, expect: Expect) -> Channel {
+    lazy(addr, move || own_config(&live, expect))
+}
+
+/// A channel for a node that has no certificate (yet, or no longer): it talks only to a manager
+/// of the cluster whose root has exactly this digest.
+pub fn enrol_channel(addr: SocketAddr, root: RootDigest) -> Channel {
+    lazy(addr, move || {
+        tls::enrol_config(root, Arc::new(DefaultTimeProvider)).map_err(ConnectError::Setup)
+    })
+}
+
+fn own_config(live: &LiveCredentials, expect: Expect) -> Result<Arc<ClientConfig>, ConnectError> {
+    let credentials = live.current();
+    let clock = live.clock();
+    // In TLS 1.3 a refused client certificate shows only after the handshake, as an alert
+    // without dates. Looking here gives the person the dates.
+    if let Some(now) = clock.current_time().map(when::system_time)
+        && now > credentials.not_after()
+    {
+        return Err(ConnectError::OwnCertificateExpired {
+            now,
+            not_after: credentials.not_after(),
+        });
+    }
+    tls::client_config(&credentials, expect, clock).map_err(ConnectError::Setup)
+}
+
+fn lazy<C>(addr: SocketAddr, config: C) -> Channel
+where
+    C: Fn() -> Result<Arc<ClientConfig>, ConnectError> + Send + Sync + 'static,
+{
+    let connector = tower::service_fn(move |_: http::Uri| connect(addr, config()));
+    // The scheme is plain because TLS is ours, not tonic's; the host is never resolved.
+    endpoint(addr).connect_with_connector_lazy(connector)
+}
+
+fn endpoint(addr: SocketAddr) -> Endpoint {
+    // Every socket address makes a valid authority, except that a scope id ("%eth0") does not
+    // belong into one; the name does not matter, since the connector dials `addr`.
+    let host = match addr {
+        SocketAddr::V4(addr) => addr.to_string(),
+        SocketAddr::V6(addr) => format!("[{}]:{}", addr.ip(), addr.port()),
+    };
+    Endpoint::from_shared(format!("http://{host}"))
+        .unwrap_or_else(|_| Endpoint::from_static("http://node.weft"))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+}
+
+fn connect(
+    addr: SocketAddr,
+    config: Result<Arc<ClientConfig>, ConnectError>,
+) -> impl Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send {
+    async move {
+        let connector = TlsConnector::from(config?);
+        let dial = |source| ConnectError::Dial { addr, source };
+        let stream = TcpStream::connect(addr).await.map_err(dial)?;
+        stream.set_nodelay(true).map_err(dial)?;
+        let tls = connector
+            .connect(ServerName::IpAddress(addr.ip().into()), stream)
+            .await
+            .map_err(|source| ConnectError::of_tls(addr, source))?;
+        Ok(TokioIo::new(ClientStream { tls, addr }))
+    }
+}
+
+/// An outgoing connection, which turns the other side's late refusal into words.
+struct ClientStream {
+    tls: TlsStream<TcpStream>,
+    addr: SocketAddr,
+}
+
+impl ClientStream {
+    fn explain(&self, error: io::Error) -> io::Error {
+        match ConnectError::of_tls(self.addr, error) {
+            // Not about TLS: as it was.
+            ConnectError::Handshake { source, .. } => source,
+            refused => io::Error::new(io::ErrorKind::PermissionDenied, refused),
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        Pin::new(&mut this.tls)
+            .poll_read(context, buffer)
+            .map_err(|error| this.explain(error))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tls).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tls).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tls).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tls).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,16 @@
+//! Connections on which both sides know who the other is.
+
+mod accept;
+mod connect;
+mod error;
+mod peer;
+
+pub use accept::serve_incoming;
+pub use connect::Expect;
+pub use connect::channel;
+pub use connect::enrol_channel;
+pub use error::ConnectError;
+pub use error::connect_error;
+pub use peer::PeerIdentity;
+pub use peer::ServerStream;
+pub use peer::peer_of;

@@ -1,0 +1,169 @@
+//! A small certificate authority and a small service for the tests.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::convert::Infallible;
+use std::future::Ready;
+use std::future::ready;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use http::Request;
+use http::Response;
+use rustls::pki_types::UnixTime;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::transport::Channel;
+use tonic::transport::Server;
+use tower::Service;
+use tower::ServiceExt;
+use weft_pki::Credentials;
+use weft_pki::LiveCredentials;
+use weft_pki::NodeIdentity;
+use weft_pki::PrivateKey;
+use weft_pki::Root;
+use weft_proto::ClusterId;
+use weft_proto::NodeId;
+use weft_proto::Role;
+
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The real clock, because the TLS library compares with it.
+pub fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(UnixTime::now().as_secs())
+}
+
+pub fn root(cluster: u128) -> Root {
+    Root::create(ClusterId::from_entropy(cluster), now()).unwrap()
+}
+
+pub fn identity(root: &Root, role: Role, node: u128) -> NodeIdentity {
+    NodeIdentity {
+        cluster: root.cert().cluster(),
+        role,
+        node: NodeId::from_entropy(node),
+    }
+}
+
+pub fn credentials_at(root: &Root, role: Role, node: u128, at: SystemTime) -> Credentials {
+    let key = PrivateKey::generate().unwrap();
+    let request = weft_pki::certificate_request(&key).unwrap();
+    let identity = identity(root, role, node);
+    let chain = weft_pki::issue(root, &request, &identity, at, DAY).unwrap();
+    Credentials::new(key, chain, root.cert().clone()).unwrap()
+}
+
+pub fn credentials(root: &Root, role: Role, node: u128) -> Credentials {
+    credentials_at(root, role, node, now())
+}
+
+pub fn live(credentials: Credentials) -> Arc<LiveCredentials> {
+    LiveCredentials::new(credentials).unwrap()
+}
+
+/// Answers every call with who called.
+#[derive(Clone)]
+pub struct WhoCalls;
+
+impl NamedService for WhoCalls {
+    const NAME: &'static str = "test.WhoCalls";
+}
+
+impl Service<Request<Body>> for WhoCalls {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let peer = weft_pki::peer_of(request.extensions()).expect("a peer");
+        let name = peer.node.map_or("nobody".to_owned(), |node| node.uri());
+        let response = Response::builder()
+            .header("content-type", "application/grpc")
+            .header("grpc-status", "0")
+            .header("peer", name)
+            .header("remote", peer.remote.to_string())
+            .body(Body::empty())
+            .unwrap();
+        ready(Ok(response))
+    }
+}
+
+/// A listening node; stops when dropped.
+pub struct Node {
+    pub addr: SocketAddr,
+    pub live: Arc<LiveCredentials>,
+    stop: Option<oneshot::Sender<()>>,
+    pub server: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Node {
+    pub async fn start(credentials: Credentials) -> Self {
+        let live = live(credentials);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let incoming = weft_pki::serve_incoming(listener, live.clone(), async {
+            let _ = stopped.await;
+        });
+        let server = tokio::spawn(
+            Server::builder()
+                .add_service(WhoCalls)
+                .serve_with_incoming(incoming),
+        );
+        Node {
+            addr,
+            live,
+            stop: Some(stop),
+            server,
+        }
+    }
+
+    pub fn stop(&mut self) {
+        self.stop.take();
+    }
+}
+
+/// Calls and returns who the other side thinks is calling.
+pub async fn call(channel: &Channel) -> Result<String, tonic::Status> {
+    let request = Request::post("http://node/test.WhoCalls/Call")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::empty())
+        .unwrap();
+    let send = async {
+        let mut channel = channel.clone();
+        channel.ready().await?.call(request).await
+    };
+    let response = tokio::time::timeout(Duration::from_secs(30), send)
+        .await
+        .expect("an answer within 30 s")
+        .map_err(|error| tonic::Status::from_error(Box::new(error)))?;
+    let peer = response.headers().get("peer").expect("a peer header");
+    Ok(peer.to_str().unwrap().to_owned())
+}
+
+/// The whole reason a call failed, as a person would be shown it.
+pub fn reason(status: &tonic::Status) -> String {
+    let found = weft_pki::connect_error(status);
+    let mut error: Option<&dyn std::error::Error> = match found {
+        Some(found) => Some(found),
+        None => panic!("no connect error in {status:?}"),
+    };
+    let mut text = Vec::new();
+    while let Some(e) = error {
+        text.push(e.to_string());
+        error = e.source();
+    }
+    text.join(": ")
+}

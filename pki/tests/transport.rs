@@ -1,0 +1,431 @@
+//! Connections over loopback, with real certificates on both sides.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::DAY;
+use common::Node;
+use common::call;
+use common::credentials;
+use common::credentials_at;
+use common::identity;
+use common::live;
+use common::now;
+use common::reason;
+use common::root;
+use rustls::pki_types::ServerName;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use weft_pki::ConnectError;
+use weft_pki::Expect;
+use weft_pki::Refusal;
+use weft_pki::RootDigest;
+use weft_pki::channel;
+use weft_pki::connect_error;
+use weft_pki::enrol_channel;
+use weft_proto::NodeId;
+use weft_proto::Role;
+
+#[tokio::test]
+async fn both_sides_prove_who_they_are() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let exact = Expect::manager(NodeId::from_entropy(10));
+    for expect in [Expect::any_manager(), exact] {
+        let channel = channel(manager.addr, worker.clone(), expect);
+        let caller = call(&channel).await.unwrap();
+        assert_eq!(caller, identity(&root, Role::Worker, 20).uri());
+    }
+}
+
+#[tokio::test]
+async fn a_joining_node_is_nobody_but_knows_whom_it_talks_to() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let channel = enrol_channel(manager.addr, root.cert().digest());
+    assert_eq!(call(&channel).await.unwrap(), "nobody");
+}
+
+#[tokio::test]
+async fn a_joining_node_refuses_a_server_with_another_root() {
+    let ours = root(1);
+    let theirs = root(1);
+    let manager = Node::start(credentials(&theirs, Role::Manager, 10)).await;
+    let status = call(&enrol_channel(manager.addr, ours.cert().digest()))
+        .await
+        .unwrap_err();
+    let expected: RootDigest = ours.cert().digest();
+    assert!(
+        matches!(
+            connect_error(&status),
+            Some(ConnectError::PeerRefused { source: Refusal::RootNotPinned { expected: e, .. }, .. })
+                if *e == expected
+        ),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_joining_node_refuses_a_worker() {
+    let root = root(1);
+    let worker = Node::start(credentials(&root, Role::Worker, 10)).await;
+    let status = call(&enrol_channel(worker.addr, root.cert().digest()))
+        .await
+        .unwrap_err();
+    assert!(reason(&status).contains("is a worker, but a manager was expected"));
+}
+
+#[tokio::test]
+async fn a_caller_refuses_a_worker_where_it_expects_a_manager() {
+    let root = root(1);
+    let worker = Node::start(credentials(&root, Role::Worker, 10)).await;
+    let caller = live(credentials(&root, Role::Worker, 20));
+    let status = call(&channel(worker.addr, caller, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    assert!(reason(&status).contains("is a worker, but a manager was expected"));
+}
+
+#[tokio::test]
+async fn a_caller_refuses_another_manager_than_the_one_it_dialled() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let caller = live(credentials(&root, Role::Manager, 20));
+    let expect = Expect::manager(NodeId::from_entropy(11));
+    let status = call(&channel(manager.addr, caller, expect))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            connect_error(&status),
+            Some(ConnectError::PeerRefused {
+                source: Refusal::OtherNode { .. },
+                ..
+            })
+        ),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_refuses_a_manager_of_another_cluster() {
+    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
+    for other in [1, 2] {
+        let caller = live(credentials(&root(other), Role::Worker, 20));
+        let status = call(&channel(manager.addr, caller, Expect::any_manager()))
+            .await
+            .unwrap_err();
+        assert!(
+            reason(&status).contains("not issued by this cluster's root"),
+            "{}",
+            reason(&status)
+        );
+    }
+}
+
+/// A client that trusts anybody, to see what the server does with its certificate.
+async fn raw_handshake(
+    node: &Node,
+    client: Option<&weft_pki::Credentials>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TrustAnybody(provider)));
+    let config = match client {
+        None => builder.with_no_client_auth(),
+        Some(credentials) => {
+            let key = rustls::pki_types::pem::PemObject::from_pem_slice(
+                credentials.key().to_pem().as_bytes(),
+            )
+            .unwrap();
+            let chain = credentials.chain().certificates().to_vec();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    let stream = TcpStream::connect(node.addr).await?;
+    let name = ServerName::IpAddress(node.addr.ip().into());
+    let mut tls = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await?;
+    // In TLS 1.3 the server's judgement of the client arrives with the first bytes.
+    let mut byte = [0];
+    tls.read_exact(&mut byte).await?;
+    Ok(tls)
+}
+
+#[derive(Debug)]
+struct TrustAnybody(Arc<rustls::crypto::CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for TrustAnybody {
+    fn verify_server_cert(
+        &self,
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &[rustls::pki_types::CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_server_takes_its_own_clients_and_those_without_certificate() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let ours = credentials(&root, Role::Worker, 20);
+    let tls13 = &[&rustls::version::TLS13];
+    raw_handshake(&manager, Some(&ours), tls13).await.unwrap();
+    raw_handshake(&manager, None, tls13).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_refuses_a_client_of_another_cluster() {
+    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
+    for other in [1, 2] {
+        let theirs = credentials(&root(other), Role::Manager, 10);
+        let error = raw_handshake(&manager, Some(&theirs), &[&rustls::version::TLS13])
+            .await
+            .unwrap_err();
+        assert!(alert(&error).is_some(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_refuses_an_expired_client() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let expired = credentials_at(&root, Role::Worker, 20, now() - 2 * DAY);
+    let error = raw_handshake(&manager, Some(&expired), &[&rustls::version::TLS13])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        alert(&error),
+        Some(rustls::AlertDescription::CertificateExpired)
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_only_tls_1_2_is_refused() {
+    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
+    let error = raw_handshake(&manager, None, &[&rustls::version::TLS12])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        alert(&error),
+        Some(rustls::AlertDescription::ProtocolVersion)
+    );
+}
+
+#[tokio::test]
+async fn a_node_with_an_expired_certificate_is_told_so_with_dates() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let expired = live(credentials_at(&root, Role::Worker, 20, now() - 2 * DAY));
+    let status = call(&channel(manager.addr, expired, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    let reason = reason(&status);
+    assert!(
+        reason.contains("this node's certificate expired at")
+            && reason.contains("join again with a token"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_server_is_refused_with_both_dates() {
+    let root = root(1);
+    let manager = Node::start(credentials_at(&root, Role::Manager, 10, now() - 2 * DAY)).await;
+    let caller = live(credentials(&root, Role::Worker, 20));
+    let status = call(&channel(manager.addr, caller, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    let reason = reason(&status);
+    assert!(
+        reason.contains("its certificate expired at") && reason.contains("and it is"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_from_the_future_is_refused_and_the_clocks_are_named() {
+    let root = root(1);
+    let manager = Node::start(credentials_at(&root, Role::Manager, 10, now() + DAY)).await;
+    let caller = live(credentials(&root, Role::Worker, 20));
+    let status = call(&channel(manager.addr, caller, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    let reason = reason(&status);
+    assert!(
+        reason.contains("its certificate is valid only from")
+            && reason.contains("one of the two clocks is wrong"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_late_refusal_by_the_server_is_named() {
+    // The caller's root is the server's, but its certificate is from the future, which only the
+    // server notices, after the caller's side of the handshake is done.
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let caller = live(credentials_at(&root, Role::Worker, 20, now() + DAY));
+    let status = call(&channel(manager.addr, caller, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    let reason = reason(&status);
+    assert!(
+        reason.contains("refused this node") && reason.contains("compare the two clocks"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn new_connections_use_new_certificates_while_an_open_one_goes_on() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let old = |node| identity(&root, Role::Worker, node).uri();
+    let open = channel(manager.addr, worker.clone(), Expect::any_manager());
+    assert_eq!(call(&open).await.unwrap(), old(20));
+
+    worker.swap(credentials(&root, Role::Worker, 21)).unwrap();
+    manager
+        .live
+        .swap(credentials(&root, Role::Manager, 11))
+        .unwrap();
+
+    assert_eq!(call(&open).await.unwrap(), old(20));
+    let eleven = Expect::manager(NodeId::from_entropy(11));
+    let new = channel(manager.addr, worker.clone(), eleven);
+    assert_eq!(call(&new).await.unwrap(), old(21));
+    assert_eq!(call(&open).await.unwrap(), old(20));
+}
+
+#[tokio::test]
+async fn a_channel_reconnects_with_the_credentials_of_that_moment() {
+    let root = root(1);
+    let mut manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let channel = channel(manager.addr, worker.clone(), Expect::any_manager());
+    call(&channel).await.unwrap();
+    worker.swap(credentials(&root, Role::Worker, 21)).unwrap();
+
+    // The server goes away, with its connections, and comes back at the same address.
+    manager.server.abort();
+    manager.stop();
+    let listener = loop {
+        match tokio::net::TcpListener::bind(manager.addr).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    let incoming =
+        weft_pki::serve_incoming(listener, manager.live.clone(), std::future::pending::<()>());
+    let _server = tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(common::WhoCalls)
+            .serve_with_incoming(incoming),
+    );
+    let expected = identity(&root, Role::Worker, 21).uri();
+    let again = async {
+        loop {
+            match call(&channel).await {
+                Ok(caller) if caller == expected => break,
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again)
+        .await
+        .expect("a reconnection");
+}
+
+#[tokio::test]
+async fn garbage_and_silence_on_the_listener_disturb_nobody() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let mut silent = Vec::new();
+    for number in 0..50 {
+        let mut stream = TcpStream::connect(manager.addr).await.unwrap();
+        match number % 3 {
+            0 => stream.write_all(&[0xff; 4096]).await.unwrap(),
+            1 => stream
+                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap(),
+            _ => {}
+        }
+        silent.push(stream);
+    }
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let channel = channel(manager.addr, worker, Expect::any_manager());
+    assert_eq!(
+        call(&channel).await.unwrap(),
+        identity(&root, Role::Worker, 20).uri()
+    );
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed_after_its_deadline() {
+    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
+    let mut silent = TcpStream::connect(manager.addr).await.unwrap();
+    let mut byte = [0];
+    let read = tokio::time::timeout(Duration::from_secs(30), silent.read(&mut byte));
+    assert_eq!(read.await.expect("closed within 30 s").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_is_named() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let caller = live(credentials(&root(1), Role::Worker, 20));
+    let status = call(&channel(addr, caller, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    assert!(reason(&status).contains(&format!("cannot reach {addr}")));
+}
+
+#[tokio::test]
+async fn an_ended_listener_ends_its_stream() {
+    let mut manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
+    manager.stop();
+    let ended = tokio::time::timeout(Duration::from_secs(30), &mut manager.server);
+    ended.await.expect("ended within 30 s").unwrap().unwrap();
+}
