@@ -59,6 +59,7 @@ pub use transport::ServerStream;
 pub use transport::channel;
 pub use transport::connect_error;
 pub use transport::enrol_channel;
+pub use transport::explain;
 pub use transport::peer_of;
 pub use transport::serve_incoming;
 

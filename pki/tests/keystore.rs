@@ -1,4 +1,9 @@
 //! A node's identity on disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
 
 mod common;
 

@@ -1,4 +1,9 @@
 //! Connections over loopback, with real certificates on both sides.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed step is a failed test"
+)]
 
 mod common;
 
@@ -7,6 +12,7 @@ use std::time::Duration;
 
 use common::DAY;
 use common::Node;
+use common::Wire;
 use common::call;
 use common::credentials;
 use common::credentials_at;
@@ -197,10 +203,10 @@ impl rustls::client::danger::ServerCertVerifier for TrustAnybody {
 }
 
 fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {
-    match error.get_ref()?.downcast_ref()? {
-        rustls::Error::AlertReceived(alert) => Some(*alert),
-        _ => None,
-    }
+    let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    Some(*alert)
 }
 
 #[tokio::test]
@@ -340,34 +346,20 @@ async fn new_connections_use_new_certificates_while_an_open_one_goes_on() {
 #[tokio::test]
 async fn a_channel_reconnects_with_the_credentials_of_that_moment() {
     let root = root(1);
-    let mut manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let wire = Wire::to(manager.addr).await;
     let worker = live(credentials(&root, Role::Worker, 20));
-    let channel = channel(manager.addr, worker.clone(), Expect::any_manager());
+    let channel = channel(wire.addr, worker.clone(), Expect::any_manager());
     call(&channel).await.unwrap();
     worker.swap(credentials(&root, Role::Worker, 21)).unwrap();
+    wire.cut();
 
-    // The server goes away, with its connections, and comes back at the same address.
-    manager.server.abort();
-    manager.stop();
-    let listener = loop {
-        match tokio::net::TcpListener::bind(manager.addr).await {
-            Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
-    let incoming =
-        weft_pki::serve_incoming(listener, manager.live.clone(), std::future::pending::<()>());
-    let _server = tokio::spawn(
-        tonic::transport::Server::builder()
-            .add_service(common::WhoCalls)
-            .serve_with_incoming(incoming),
-    );
     let expected = identity(&root, Role::Worker, 21).uri();
     let again = async {
         loop {
             match call(&channel).await {
                 Ok(caller) if caller == expected => break,
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
     };
@@ -402,6 +394,33 @@ async fn garbage_and_silence_on_the_listener_disturb_nobody() {
 }
 
 #[tokio::test]
+async fn strangers_without_certificate_cannot_take_the_places_of_nodes() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let tls13 = &[&rustls::version::TLS13];
+    let mut strangers = Vec::new();
+    while let Ok(stranger) = raw_handshake(&manager, None, tls13).await {
+        strangers.push(stranger);
+        assert!(strangers.len() <= 256, "no bound");
+    }
+    assert_eq!(strangers.len(), 256);
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let channel = channel(manager.addr, worker, Expect::any_manager());
+    call(&channel).await.unwrap();
+
+    // And their places become free when they leave.
+    strangers.clear();
+    let again = async {
+        while raw_handshake(&manager, None, tls13).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again)
+        .await
+        .expect("a free place");
+}
+
+#[tokio::test]
 async fn a_silent_connection_is_closed_after_its_deadline() {
     let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
     let mut silent = TcpStream::connect(manager.addr).await.unwrap();
@@ -420,6 +439,18 @@ async fn an_address_where_nobody_listens_is_named() {
         .await
         .unwrap_err();
     assert!(reason(&status).contains(&format!("cannot reach {addr}")));
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_answer_is_named() {
+    // The kernel completes the TCP connection, and then nobody answers the handshake.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let caller = live(credentials(&root(1), Role::Worker, 20));
+    let status = call(&channel(addr, caller, Expect::any_manager()))
+        .await
+        .unwrap_err();
+    assert!(reason(&status).contains(&format!("no answer from {addr}")));
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use tracing::warn;
 use crate::LiveCredentials;
 use crate::Refusal;
 use crate::transport::ServerStream;
+use crate::transport::peer::Stay;
 
 /// A handshake takes two round trips and a few milliseconds of work; who needs longer than this
 /// is broken or hostile.
@@ -36,6 +37,11 @@ const MAX_HANDSHAKES: usize = 512;
 /// one address that exceed it are closed at once, and come back.
 const MAX_HANDSHAKES_PER_ADDRESS: usize = 128;
 
+/// Open connections of callers without a certificate, and how long each may last. A join or a
+/// renewal by token takes a second; strangers must not be able to fill the memory by staying.
+const MAX_ANONYMOUS: usize = 256;
+const ANONYMOUS_STAY: Duration = Duration::from_secs(60);
+
 /// Finished connections that nobody has taken yet.
 const FINISHED: usize = 64;
 
@@ -47,7 +53,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Every handshake runs on its own, under a deadline and a bound, with the credentials that are
 /// current when the connection arrives. A failed handshake is logged and never reaches the
 /// stream, so the stream ends only with `shutdown`; its items are always `Ok`, in the form that
-/// tonic's `serve_with_incoming` wants. Must be called within a tokio runtime.
+/// tonic's `serve_with_incoming` wants. Callers without a certificate are let in, because joining
+/// nodes have none, but few at a time and for a minute only. Must be called within a tokio runtime.
 pub fn serve_incoming(
     listener: TcpListener,
     live: Arc<LiveCredentials>,
@@ -69,6 +76,7 @@ type Finished = mpsc::Sender<io::Result<ServerStream>>;
 async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished: Finished) {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let guests = Arc::new(Guests::default());
+    let anonymous = Arc::new(Semaphore::new(MAX_ANONYMOUS));
     // Dropped with this future, which ends every unfinished handshake.
     let mut handshakes = JoinSet::new();
     loop {
@@ -89,8 +97,10 @@ async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished:
             continue;
         };
         let (live, finished) = (live.clone(), finished.clone());
+        let anonymous = anonymous.clone();
         handshakes.spawn(async move {
-            let outcome = timeout(HANDSHAKE_TIMEOUT, handshake(stream, remote, &live)).await;
+            let handshake = handshake(stream, remote, &live, anonymous);
+            let outcome = timeout(HANDSHAKE_TIMEOUT, handshake).await;
             drop((place, guest));
             match outcome {
                 // A closed receiver means that the server is stopping.
@@ -106,13 +116,24 @@ async fn handshake(
     stream: TcpStream,
     remote: SocketAddr,
     live: &LiveCredentials,
+    anonymous: Arc<Semaphore>,
 ) -> io::Result<ServerStream> {
     // Raft and watch messages are small and wanted at once.
     stream.set_nodelay(true)?;
     let tls = TlsAcceptor::from(live.server_config())
         .accept(stream)
         .await?;
-    ServerStream::new(tls, remote)
+    let stream = ServerStream::new(tls, remote)?;
+    if stream.peer().node.is_some() {
+        return Ok(stream);
+    }
+    let place = anonymous
+        .try_acquire_owned()
+        .map_err(|_| io::Error::other("too many callers without a certificate"))?;
+    Ok(stream.limited_to(Stay {
+        until: Box::pin(tokio::time::sleep(ANONYMOUS_STAY)),
+        _place: place,
+    }))
 }
 
 /// A certificate that was refused is something a person must hear of; noise is not.

@@ -1,6 +1,5 @@
 //! The calling side.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -17,6 +16,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
@@ -28,6 +28,7 @@ use crate::LiveCredentials;
 use crate::RootDigest;
 use crate::tls;
 use crate::transport::ConnectError;
+use crate::transport::error::LATE_REFUSAL;
 use crate::when;
 
 /// TCP and TLS together. Three round trips even between continents, and short enough that a
@@ -70,7 +71,7 @@ impl Expect {
 ///
 /// It connects at the first call, and again after the connection was lost, each time with the
 /// credentials that are current then. A call that fails because no connection came about carries
-/// a [`ConnectError`]; see [`connect_error`](crate::connect_error).
+/// a [`ConnectError`]; see [`connect_error`](crate::connect_error) and [`explain`](crate::explain).
 pub fn channel(addr: SocketAddr, live: Arc<LiveCredentials>, expect: Expect) -> Channel {
     lazy(addr, move || own_config(&live, expect))
 }
@@ -117,27 +118,34 @@ fn endpoint(addr: SocketAddr) -> Endpoint {
     };
     Endpoint::from_shared(format!("http://{host}"))
         .unwrap_or_else(|_| Endpoint::from_static("http://node.weft"))
-        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
 }
 
-fn connect(
+async fn connect(
     addr: SocketAddr,
     config: Result<Arc<ClientConfig>, ConnectError>,
-) -> impl Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send {
-    async move {
-        let connector = TlsConnector::from(config?);
-        let dial = |source| ConnectError::Dial { addr, source };
-        let stream = TcpStream::connect(addr).await.map_err(dial)?;
-        stream.set_nodelay(true).map_err(dial)?;
-        let tls = connector
-            .connect(ServerName::IpAddress(addr.ip().into()), stream)
-            .await
-            .map_err(|source| ConnectError::of_tls(addr, source))?;
-        Ok(TokioIo::new(ClientStream { tls, addr }))
-    }
+) -> Result<TokioIo<ClientStream>, ConnectError> {
+    let config = config?;
+    // Not tonic's own timeout, whose error would not name the address.
+    timeout(CONNECT_TIMEOUT, handshake(addr, config))
+        .await
+        .map_err(|_| ConnectError::Timeout { addr })?
+}
+
+async fn handshake(
+    addr: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> Result<TokioIo<ClientStream>, ConnectError> {
+    let dial = |source| ConnectError::Dial { addr, source };
+    let stream = TcpStream::connect(addr).await.map_err(dial)?;
+    stream.set_nodelay(true).map_err(dial)?;
+    let tls = TlsConnector::from(config)
+        .connect(ServerName::IpAddress(addr.ip().into()), stream)
+        .await
+        .map_err(|source| ConnectError::of_tls(addr, source))?;
+    Ok(TokioIo::new(ClientStream { tls, addr }))
 }
 
 /// An outgoing connection, which turns the other side's late refusal into words.
@@ -148,11 +156,12 @@ struct ClientStream {
 
 impl ClientStream {
     fn explain(&self, error: io::Error) -> io::Error {
-        match ConnectError::of_tls(self.addr, error) {
-            // Not about TLS: as it was.
-            ConnectError::Handshake { source, .. } => source,
-            refused => io::Error::new(io::ErrorKind::PermissionDenied, refused),
+        let refused = ConnectError::of_tls(self.addr, error);
+        if let ConnectError::Handshake { source, .. } = refused {
+            // Not about certificates: as it was.
+            return source;
         }
+        io::Error::new(LATE_REFUSAL, refused)
     }
 }
 

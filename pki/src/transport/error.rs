@@ -22,6 +22,12 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
+    /// Neither an answer nor a refusal in time.
+    #[error("no answer from {addr}: is the machine up, and does a firewall let the port through?")]
+    Timeout {
+        /// The address dialled.
+        addr: SocketAddr,
+    },
     /// This node did not accept the other one's certificate.
     #[error("refused the node at {addr}")]
     PeerRefused {
@@ -84,6 +90,10 @@ impl ConnectError {
     }
 }
 
+/// The kind of an I/O error whose text is a [`ConnectError::RefusedByPeer`]. No read or write on a
+/// socket fails with it otherwise.
+pub(super) const LATE_REFUSAL: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
 fn alert_meaning(alert: AlertDescription) -> String {
     #[expect(clippy::wildcard_enum_match_arm, reason = "foreign and non-exhaustive")]
     match alert {
@@ -102,21 +112,39 @@ fn alert_meaning(alert: AlertDescription) -> String {
 
 /// Finds the reason behind a failed call: what a `tonic::Status` or transport error wraps.
 ///
-/// `None` when the connection itself was not the problem.
+/// `None` when the connection itself was not the problem, and also when the other side refused
+/// this one after the handshake: HTTP/2 then keeps only the text. To show people a reason, use
+/// [`explain`].
 pub fn connect_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ConnectError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        // An io::Error's source skips the error that it carries.
-        next = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(carried) => Some(carried),
-            None => error.source(),
-        };
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// Why no connection came about, in one line for a person; `None` when that was not the problem.
+pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(found) = connect_error(error) {
+        let words: Vec<_> = causes(found).map(ToString::to_string).collect();
+        return Some(words.join(": "));
     }
-    None
+    causes(error)
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .find(|error| error.kind() == LATE_REFUSAL)
+        .map(ToString::to_string)
+}
+
+type Cause<'a> = &'a (dyn Error + 'static);
+
+/// An error and what it stems from, outermost first.
+fn causes<'a>(error: Cause<'a>) -> impl Iterator<Item = Cause<'a>> {
+    std::iter::successors(Some(error), |error| cause(*error))
+}
+
+fn cause<'a>(error: Cause<'a>) -> Option<Cause<'a>> {
+    // An io::Error's source skips the error that it carries.
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(carried) => Some(carried),
+        None => error.source(),
+    }
 }

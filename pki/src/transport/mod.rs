@@ -11,6 +11,7 @@ pub use connect::channel;
 pub use connect::enrol_channel;
 pub use error::ConnectError;
 pub use error::connect_error;
+pub use error::explain;
 pub use peer::PeerIdentity;
 pub use peer::ServerStream;
 pub use peer::peer_of;

@@ -1,5 +1,6 @@
 //! An accepted connection, and what it says about its other end.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -10,6 +11,8 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
@@ -36,6 +39,14 @@ pub fn peer_of(extensions: &http::Extensions) -> Option<PeerIdentity> {
 pub struct ServerStream {
     tls: TlsStream<TcpStream>,
     peer: PeerIdentity,
+    stay: Option<Stay>,
+}
+
+/// The stay of a caller that proved no identity: one of few places, for a limited time.
+#[derive(Debug)]
+pub(super) struct Stay {
+    pub(super) until: Pin<Box<Sleep>>,
+    pub(super) _place: OwnedSemaphorePermit,
 }
 
 impl ServerStream {
@@ -49,7 +60,16 @@ impl ServerStream {
         Ok(Self {
             peer: PeerIdentity { node, remote },
             tls,
+            stay: None,
         })
+    }
+
+    /// Limits how long the connection may last.
+    pub(super) fn limited_to(self, stay: Stay) -> Self {
+        Self {
+            stay: Some(stay),
+            ..self
+        }
     }
 
     /// Who is at the other end.
@@ -72,7 +92,13 @@ impl AsyncRead for ServerStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tls).poll_read(context, buffer)
+        let this = self.get_mut();
+        if let Some(stay) = &mut this.stay
+            && stay.until.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut this.tls).poll_read(context, buffer)
     }
 }
 

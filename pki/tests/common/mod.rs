@@ -15,9 +15,13 @@ use std::time::UNIX_EPOCH;
 use http::Request;
 use http::Response;
 use rustls::pki_types::UnixTime;
+use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::transport::Channel;
@@ -33,18 +37,18 @@ use weft_proto::ClusterId;
 use weft_proto::NodeId;
 use weft_proto::Role;
 
-pub const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The real clock, because the TLS library compares with it.
-pub fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(UnixTime::now().as_secs())
 }
 
-pub fn root(cluster: u128) -> Root {
+pub(crate) fn root(cluster: u128) -> Root {
     Root::create(ClusterId::from_entropy(cluster), now()).unwrap()
 }
 
-pub fn identity(root: &Root, role: Role, node: u128) -> NodeIdentity {
+pub(crate) fn identity(root: &Root, role: Role, node: u128) -> NodeIdentity {
     NodeIdentity {
         cluster: root.cert().cluster(),
         role,
@@ -52,7 +56,7 @@ pub fn identity(root: &Root, role: Role, node: u128) -> NodeIdentity {
     }
 }
 
-pub fn credentials_at(root: &Root, role: Role, node: u128, at: SystemTime) -> Credentials {
+pub(crate) fn credentials_at(root: &Root, role: Role, node: u128, at: SystemTime) -> Credentials {
     let key = PrivateKey::generate().unwrap();
     let request = weft_pki::certificate_request(&key).unwrap();
     let identity = identity(root, role, node);
@@ -60,17 +64,17 @@ pub fn credentials_at(root: &Root, role: Role, node: u128, at: SystemTime) -> Cr
     Credentials::new(key, chain, root.cert().clone()).unwrap()
 }
 
-pub fn credentials(root: &Root, role: Role, node: u128) -> Credentials {
+pub(crate) fn credentials(root: &Root, role: Role, node: u128) -> Credentials {
     credentials_at(root, role, node, now())
 }
 
-pub fn live(credentials: Credentials) -> Arc<LiveCredentials> {
+pub(crate) fn live(credentials: Credentials) -> Arc<LiveCredentials> {
     LiveCredentials::new(credentials).unwrap()
 }
 
 /// Answers every call with who called.
 #[derive(Clone)]
-pub struct WhoCalls;
+pub(crate) struct WhoCalls;
 
 impl NamedService for WhoCalls {
     const NAME: &'static str = "test.WhoCalls";
@@ -100,15 +104,15 @@ impl Service<Request<Body>> for WhoCalls {
 }
 
 /// A listening node; stops when dropped.
-pub struct Node {
-    pub addr: SocketAddr,
-    pub live: Arc<LiveCredentials>,
+pub(crate) struct Node {
+    pub(crate) addr: SocketAddr,
+    pub(crate) live: Arc<LiveCredentials>,
     stop: Option<oneshot::Sender<()>>,
-    pub server: JoinHandle<Result<(), tonic::transport::Error>>,
+    pub(crate) server: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
 impl Node {
-    pub async fn start(credentials: Credentials) -> Self {
+    pub(crate) async fn start(credentials: Credentials) -> Self {
         let live = live(credentials);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -129,13 +133,13 @@ impl Node {
         }
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stop.take();
     }
 }
 
 /// Calls and returns who the other side thinks is calling.
-pub async fn call(channel: &Channel) -> Result<String, tonic::Status> {
+pub(crate) async fn call(channel: &Channel) -> Result<String, tonic::Status> {
     let request = Request::post("http://node/test.WhoCalls/Call")
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -154,16 +158,47 @@ pub async fn call(channel: &Channel) -> Result<String, tonic::Status> {
 }
 
 /// The whole reason a call failed, as a person would be shown it.
-pub fn reason(status: &tonic::Status) -> String {
-    let found = weft_pki::connect_error(status);
-    let mut error: Option<&dyn std::error::Error> = match found {
-        Some(found) => Some(found),
-        None => panic!("no connect error in {status:?}"),
-    };
-    let mut text = Vec::new();
-    while let Some(e) = error {
-        text.push(e.to_string());
-        error = e.source();
+pub(crate) fn reason(status: &tonic::Status) -> String {
+    weft_pki::explain(status).unwrap_or_else(|| panic!("no connect error in {status:?}"))
+}
+
+/// Passes connections on to a node until it is told to cut them.
+pub(crate) struct Wire {
+    pub(crate) addr: SocketAddr,
+    cut: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Wire {
+    pub(crate) async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (cut, _) = watch::channel(());
+        let cuts = cut.clone();
+        let task = tokio::spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                open.spawn(async move {
+                    let mut far = TcpStream::connect(target).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        });
+        Wire { addr, cut, task }
     }
-    text.join(": ")
+
+    /// Closes every connection that is open now.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
