@@ -16,6 +16,7 @@ use crate::NodeIdentity;
 use crate::PrivateKey;
 use crate::RootCert;
 use crate::issue::validity_of;
+use crate::revoked::Revoked;
 use crate::tls;
 use crate::verify::check_chain;
 use crate::when;
@@ -36,6 +37,7 @@ pub struct Credentials {
 pub struct LiveCredentials {
     current: ArcSwap<InUse>,
     clock: Arc<dyn TimeProvider>,
+    revoked: Revoked,
 }
 
 struct InUse {
@@ -147,7 +149,11 @@ impl LiveCredentials {
         clock: Arc<dyn TimeProvider>,
     ) -> Result<Arc<Self>, CredentialsError> {
         let current = ArcSwap::from_pointee(InUse::new(credentials, &clock)?);
-        Ok(Arc::new(Self { current, clock }))
+        Ok(Arc::new(Self {
+            current,
+            clock,
+            revoked: Revoked::none(),
+        }))
     }
 
     /// Uses `credentials` for every connection from now on. On an error nothing has changed.
@@ -160,6 +166,19 @@ impl LiveCredentials {
     /// The credentials in use at this moment.
     pub fn current(&self) -> Arc<Credentials> {
         self.current.load().credentials.clone()
+    }
+
+    /// Refuses these identities from now on, in both directions, and only these: connections
+    /// with them are cut at once, new ones end before the first call.
+    ///
+    /// A node that was removed is refused in both its roles, a demoted one as a manager. An entry
+    /// is needed until the last certificate of that identity has expired.
+    pub fn set_revoked(&self, identities: impl IntoIterator<Item = NodeIdentity>) {
+        self.revoked.replace(identities.into_iter().collect());
+    }
+
+    pub(crate) fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {

@@ -17,6 +17,7 @@ mod keystore;
 mod refusal;
 mod renewal;
 mod request;
+mod revoked;
 mod root;
 mod tls;
 mod token;

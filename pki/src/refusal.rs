@@ -69,6 +69,12 @@ pub enum Refusal {
         /// Who answered.
         found: NodeIdentity,
     },
+    /// The cluster no longer wants it.
+    #[error("node {} was removed from the cluster, or is no {} any more", identity.node, identity.role)]
+    Revoked {
+        /// Who answered.
+        identity: NodeIdentity,
+    },
     /// The chain does not end in the root that a join token pins.
     #[error(
         "its root certificate is not the one that the join token names: this is another cluster, or someone in between"

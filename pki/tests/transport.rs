@@ -368,6 +368,60 @@ async fn a_channel_reconnects_with_the_credentials_of_that_moment() {
         .expect("a reconnection");
 }
 
+/// Calls until that fails, and returns how.
+async fn until_refused(channel: &tonic::transport::Channel) -> tonic::Status {
+    let refused = async {
+        loop {
+            match call(channel).await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(status) => break status,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), refused)
+        .await
+        .expect("a refusal within 30 s")
+}
+
+#[tokio::test]
+async fn a_revoked_node_loses_its_open_connection_and_gets_no_new_one() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let stolen = live(credentials(&root, Role::Worker, 20));
+    let honest = live(credentials(&root, Role::Worker, 21));
+    let open = channel(manager.addr, stolen.clone(), Expect::any_manager());
+    let other = channel(manager.addr, honest.clone(), Expect::any_manager());
+    call(&open).await.unwrap();
+    call(&other).await.unwrap();
+
+    manager
+        .live
+        .set_revoked([identity(&root, Role::Worker, 20)]);
+    until_refused(&open).await;
+    let new = channel(manager.addr, stolen.clone(), Expect::any_manager());
+    call(&new).await.unwrap_err();
+    call(&other).await.unwrap();
+
+    manager.live.set_revoked([]);
+    let back = channel(manager.addr, stolen, Expect::any_manager());
+    call(&back).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_leaves_a_manager_that_was_demoted() {
+    let root = root(1);
+    let demoted = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let open = channel(demoted.addr, worker.clone(), Expect::any_manager());
+    call(&open).await.unwrap();
+
+    worker.set_revoked([identity(&root, Role::Manager, 10)]);
+    until_refused(&open).await;
+    let new = channel(demoted.addr, worker, Expect::any_manager());
+    let status = call(&new).await.unwrap_err();
+    assert!(reason(&status).contains("is no manager any more"));
+}
+
 #[tokio::test]
 async fn garbage_and_silence_on_the_listener_disturb_nobody() {
     let root = root(1);

@@ -22,9 +22,11 @@ use tracing::debug;
 use tracing::warn;
 
 use crate::LiveCredentials;
+use crate::NodeIdentity;
 use crate::Refusal;
+use crate::transport::PeerIdentity;
 use crate::transport::ServerStream;
-use crate::transport::peer::Stay;
+use crate::transport::ending::Ending;
 
 /// A handshake takes two round trips and a few milliseconds of work; who needs longer than this
 /// is broken or hostile.
@@ -123,16 +125,41 @@ async fn handshake(
     let tls = TlsAcceptor::from(live.server_config())
         .accept(stream)
         .await?;
-    let stream = ServerStream::new(tls, remote)?;
-    if stream.peer().node.is_some() {
-        return Ok(stream);
-    }
+    let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let node = leaf
+        .map(NodeIdentity::from_certificate)
+        .transpose()
+        .map_err(io::Error::other)?;
+    let ending = match node {
+        Some(node) => guarded(node, remote, live),
+        None => limited(anonymous)?,
+    };
+    Ok(ServerStream::new(
+        tls,
+        PeerIdentity { node, remote },
+        ending,
+    ))
+}
+
+/// A node's connection lasts until the node is no longer welcome, which may be already.
+fn guarded(node: NodeIdentity, remote: SocketAddr, live: &LiveCredentials) -> Ending {
+    let revoked = live.revoked().wait_for(node);
+    Ending::new(async move {
+        revoked.await;
+        warn!(%remote, %node, "cut a connection: this identity was revoked");
+        io::ErrorKind::ConnectionAborted
+    })
+}
+
+/// A stranger's connection has one of few places, for a limited time.
+fn limited(anonymous: Arc<Semaphore>) -> io::Result<Ending> {
     let place = anonymous
         .try_acquire_owned()
         .map_err(|_| io::Error::other("too many callers without a certificate"))?;
-    Ok(stream.limited_to(Stay {
-        until: Box::pin(tokio::time::sleep(ANONYMOUS_STAY)),
-        _place: place,
+    Ok(Ending::new(async move {
+        let _place = place;
+        tokio::time::sleep(ANONYMOUS_STAY).await;
+        io::ErrorKind::TimedOut
     }))
 }
 

@@ -1,5 +1,6 @@
 //! The calling side.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -24,10 +25,14 @@ use tonic::transport::Endpoint;
 use weft_proto::NodeId;
 use weft_proto::Role;
 
+use crate::IdentityError;
 use crate::LiveCredentials;
+use crate::NodeIdentity;
+use crate::Refusal;
 use crate::RootDigest;
 use crate::tls;
 use crate::transport::ConnectError;
+use crate::transport::ending::Ending;
 use crate::transport::error::LATE_REFUSAL;
 use crate::when;
 
@@ -73,15 +78,47 @@ impl Expect {
 /// credentials that are current then. A call that fails because no connection came about carries
 /// a [`ConnectError`]; see [`connect_error`](crate::connect_error) and [`explain`](crate::explain).
 pub fn channel(addr: SocketAddr, live: Arc<LiveCredentials>, expect: Expect) -> Channel {
-    lazy(addr, move || own_config(&live, expect))
+    lazy(addr, move || {
+        let live = live.clone();
+        async move {
+            let config = own_config(&live, expect)?;
+            let mut stream = dial(addr, config).await?;
+            stream.ending = Some(welcome(&stream.tls, addr, &live)?);
+            Ok(TokioIo::new(stream))
+        }
+    })
 }
 
 /// A channel for a node that has no certificate (yet, or no longer): it talks only to a manager
 /// of the cluster whose root has exactly this digest.
 pub fn enrol_channel(addr: SocketAddr, root: RootDigest) -> Channel {
-    lazy(addr, move || {
-        tls::enrol_config(root, Arc::new(DefaultTimeProvider)).map_err(ConnectError::Setup)
+    lazy(addr, move || async move {
+        let clock = Arc::new(DefaultTimeProvider);
+        let config = tls::enrol_config(root, clock).map_err(ConnectError::Setup)?;
+        Ok(TokioIo::new(dial(addr, config).await?))
     })
+}
+
+/// Refuses a node that is no longer welcome, now or as soon as it is not.
+fn welcome(
+    tls: &TlsStream<TcpStream>,
+    addr: SocketAddr,
+    live: &LiveCredentials,
+) -> Result<Ending, ConnectError> {
+    let refuse = |source| ConnectError::PeerRefused { addr, source };
+    let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let identity = leaf
+        .ok_or(IdentityError::NotACertificate)
+        .and_then(NodeIdentity::from_certificate)
+        .map_err(|source| refuse(Refusal::Identity(source)))?;
+    if live.revoked().contains(&identity) {
+        return Err(refuse(Refusal::Revoked { identity }));
+    }
+    let revoked = live.revoked().wait_for(identity);
+    Ok(Ending::new(async move {
+        revoked.await;
+        io::ErrorKind::ConnectionAborted
+    }))
 }
 
 fn own_config(live: &LiveCredentials, expect: Expect) -> Result<Arc<ClientConfig>, ConnectError> {
@@ -100,11 +137,12 @@ fn own_config(live: &LiveCredentials, expect: Expect) -> Result<Arc<ClientConfig
     tls::client_config(&credentials, expect, clock).map_err(ConnectError::Setup)
 }
 
-fn lazy<C>(addr: SocketAddr, config: C) -> Channel
+fn lazy<C, F>(addr: SocketAddr, connect: C) -> Channel
 where
-    C: Fn() -> Result<Arc<ClientConfig>, ConnectError> + Send + Sync + 'static,
+    C: Fn() -> F + Send + Sync + 'static,
+    F: Future<Output = Result<TokioIo<ClientStream>, ConnectError>> + Send + 'static,
 {
-    let connector = tower::service_fn(move |_: http::Uri| connect(addr, config()));
+    let connector = tower::service_fn(move |_: http::Uri| connect());
     // The scheme is plain because TLS is ours, not tonic's; the host is never resolved.
     endpoint(addr).connect_with_connector_lazy(connector)
 }
@@ -123,11 +161,7 @@ fn endpoint(addr: SocketAddr) -> Endpoint {
         .keep_alive_while_idle(true)
 }
 
-async fn connect(
-    addr: SocketAddr,
-    config: Result<Arc<ClientConfig>, ConnectError>,
-) -> Result<TokioIo<ClientStream>, ConnectError> {
-    let config = config?;
+async fn dial(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<ClientStream, ConnectError> {
     // Not tonic's own timeout, whose error would not name the address.
     timeout(CONNECT_TIMEOUT, handshake(addr, config))
         .await
@@ -137,21 +171,26 @@ async fn connect(
 async fn handshake(
     addr: SocketAddr,
     config: Arc<ClientConfig>,
-) -> Result<TokioIo<ClientStream>, ConnectError> {
-    let dial = |source| ConnectError::Dial { addr, source };
-    let stream = TcpStream::connect(addr).await.map_err(dial)?;
-    stream.set_nodelay(true).map_err(dial)?;
+) -> Result<ClientStream, ConnectError> {
+    let failed = |source| ConnectError::Dial { addr, source };
+    let stream = TcpStream::connect(addr).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
     let tls = TlsConnector::from(config)
         .connect(ServerName::IpAddress(addr.ip().into()), stream)
         .await
         .map_err(|source| ConnectError::of_tls(addr, source))?;
-    Ok(TokioIo::new(ClientStream { tls, addr }))
+    Ok(ClientStream {
+        tls,
+        addr,
+        ending: None,
+    })
 }
 
 /// An outgoing connection, which turns the other side's late refusal into words.
 struct ClientStream {
     tls: TlsStream<TcpStream>,
     addr: SocketAddr,
+    ending: Option<Ending>,
 }
 
 impl ClientStream {
@@ -172,6 +211,9 @@ impl AsyncRead for ClientStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(ending) = &mut this.ending {
+            ending.check(context)?;
+        }
         Pin::new(&mut this.tls)
             .poll_read(context, buffer)
             .map_err(|error| this.explain(error))

@@ -2,6 +2,7 @@
 
 mod accept;
 mod connect;
+mod ending;
 mod error;
 mod peer;
 

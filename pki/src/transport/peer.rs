@@ -1,6 +1,5 @@
 //! An accepted connection, and what it says about its other end.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,12 +10,11 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use crate::NodeIdentity;
+use crate::transport::ending::Ending;
 
 /// Who is at the other end of a connection that a call came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,37 +37,12 @@ pub fn peer_of(extensions: &http::Extensions) -> Option<PeerIdentity> {
 pub struct ServerStream {
     tls: TlsStream<TcpStream>,
     peer: PeerIdentity,
-    stay: Option<Stay>,
-}
-
-/// The stay of a caller that proved no identity: one of few places, for a limited time.
-#[derive(Debug)]
-pub(super) struct Stay {
-    pub(super) until: Pin<Box<Sleep>>,
-    pub(super) _place: OwnedSemaphorePermit,
+    ending: Ending,
 }
 
 impl ServerStream {
-    /// Reads the peer's identity out of the certificate that the handshake verified.
-    pub(super) fn new(tls: TlsStream<TcpStream>, remote: SocketAddr) -> io::Result<Self> {
-        let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let node = leaf
-            .map(NodeIdentity::from_certificate)
-            .transpose()
-            .map_err(io::Error::other)?;
-        Ok(Self {
-            peer: PeerIdentity { node, remote },
-            tls,
-            stay: None,
-        })
-    }
-
-    /// Limits how long the connection may last.
-    pub(super) fn limited_to(self, stay: Stay) -> Self {
-        Self {
-            stay: Some(stay),
-            ..self
-        }
+    pub(super) fn new(tls: TlsStream<TcpStream>, peer: PeerIdentity, ending: Ending) -> Self {
+        Self { tls, peer, ending }
     }
 
     /// Who is at the other end.
@@ -93,11 +66,7 @@ impl AsyncRead for ServerStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(stay) = &mut this.stay
-            && stay.until.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
+        this.ending.check(context)?;
         Pin::new(&mut this.tls).poll_read(context, buffer)
     }
 }
