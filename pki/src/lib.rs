@@ -21,6 +21,7 @@ mod revoked;
 mod root;
 mod tls;
 mod token;
+mod token_secret;
 mod transport;
 mod verify;
 mod when;
@@ -51,8 +52,8 @@ pub use root::RootDigest;
 pub use root::RootError;
 pub use token::JoinToken;
 pub use token::ParseTokenError;
-pub use token::TokenSecret;
-pub use token::TokenVerifier;
+pub use token_secret::TokenSecret;
+pub use token_secret::TokenVerifier;
 pub use transport::ConnectError;
 pub use transport::Expect;
 pub use transport::PeerIdentity;
@@ -63,6 +64,7 @@ pub use transport::enrol_channel;
 pub use transport::explain;
 pub use transport::peer_of;
 pub use transport::serve_incoming;
+pub use transport::server;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -10,26 +10,20 @@
 //! `1` is the version, `w` or `m` the role. The last 8 characters are a checksum over everything
 //! before them, so that a mistyped or cut-off token is called that, and not "denied".
 
-use std::fmt;
-
-use aws_lc_rs::constant_time;
 use aws_lc_rs::digest;
-use aws_lc_rs::rand;
 use weft_proto::ClusterId;
 use weft_proto::ID_LEN;
 use weft_proto::Role;
-use zeroize::Zeroize;
-use zeroize::ZeroizeOnDrop;
 use zeroize::Zeroizing;
 
-use crate::EntropyError;
 use crate::RootDigest;
+use crate::TokenSecret;
+use crate::TokenVerifier;
 use crate::base32;
+use crate::token_secret::SECRET_BYTES;
 
 const PREFIX: &str = "WFTKN_";
 const VERSION: &str = "1";
-/// 144 bits: more than the 128 that make guessing hopeless, and whole groups of base 32.
-const SECRET_BYTES: usize = 18;
 const DIGEST_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 5;
 const CHECKSUM_CHARS: usize = 8;
@@ -39,10 +33,6 @@ const CLUSTER_AT: usize = ROLE_AT + 2;
 const BODY_AT: usize = CLUSTER_AT + ID_LEN + 1;
 const TOKEN_CHARS: usize = BODY_AT + BODY_CHARS;
 
-/// The secret half of a join token. Wiped on drop, never shown.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct TokenSecret([u8; SECRET_BYTES]);
-
 /// A join token.
 #[derive(Clone, Debug)]
 pub struct JoinToken {
@@ -50,13 +40,6 @@ pub struct JoinToken {
     cluster: ClusterId,
     root: RootDigest,
     secret: TokenSecret,
-}
-
-/// What the cluster keeps of a join token: enough to recognise it, not enough to use it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TokenVerifier {
-    role: Role,
-    sha256: [u8; 32],
 }
 
 /// Why a text is not a join token. Never repeats the text.
@@ -147,7 +130,7 @@ impl JoinToken {
         text.push('_');
         let mut body = Zeroizing::new(Vec::with_capacity(DIGEST_BYTES + SECRET_BYTES));
         body.extend_from_slice(self.root.as_bytes());
-        body.extend_from_slice(&self.secret.0);
+        body.extend_from_slice(self.secret.as_bytes());
         base32::encode(&body, &mut text);
         let sum = checksum(&text);
         base32::encode(&sum, &mut text);
@@ -232,74 +215,6 @@ fn checksum(head: &str) -> [u8; CHECKSUM_BYTES] {
     sum
 }
 
-impl TokenSecret {
-    /// Draws a new secret.
-    pub fn random() -> Result<Self, EntropyError> {
-        let mut secret = Self([0; SECRET_BYTES]);
-        rand::fill(&mut secret.0).map_err(|_| EntropyError)?;
-        Ok(secret)
-    }
-
-    /// Takes over a secret that came over the wire; `None` for a wrong length.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(Self(bytes.try_into().ok()?))
-    }
-
-    /// The bytes, for sending them to a manager whose root was checked.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl TokenVerifier {
-    fn of(role: Role, secret: &TokenSecret) -> Self {
-        // One round of a fast hash is enough: the secret is random, not a person's password.
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"weft join token secret 1\0");
-        context.update(role.to_string().as_bytes());
-        context.update(b"\0");
-        context.update(&secret.0);
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(context.finish().as_ref());
-        Self { role, sha256 }
-    }
-
-    /// Rebuilds a verifier out of the cluster's state.
-    pub fn from_parts(role: Role, sha256: [u8; 32]) -> Self {
-        Self { role, sha256 }
-    }
-
-    /// The role the token grants.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// What to store.
-    pub fn sha256(&self) -> &[u8; 32] {
-        &self.sha256
-    }
-
-    /// Whether `secret` is that of the token. Takes the same time wherever the two differ.
-    pub fn verify(&self, secret: &TokenSecret) -> bool {
-        let presented = Self::of(self.role, secret);
-        constant_time::verify_slices_are_equal(&self.sha256, &presented.sha256).is_ok()
-    }
-}
-
-impl fmt::Debug for TokenSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenSecret(..)")
-    }
-}
-
-impl fmt::Debug for TokenVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenVerifier")
-            .field("role", &self.role)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,7 +225,7 @@ mod tests {
             role,
             ClusterId::from_entropy(42),
             RootDigest::from_bytes([7; 32]),
-            TokenSecret([9; SECRET_BYTES]),
+            TokenSecret::from_bytes(&[9; SECRET_BYTES]).unwrap(),
         )
     }
 
@@ -381,25 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_secret_does_not_pass_as_a_manager_secret() {
-        let worker = token(Role::Worker);
-        let manager = TokenVerifier::from_parts(Role::Manager, *worker.verifier().sha256());
-        assert!(!manager.verify(worker.secret()));
-    }
-
-    #[test]
-    fn neither_token_nor_verifier_shows_its_secret_in_debug() {
+    fn a_token_does_not_show_its_secret_in_debug() {
         let token = token(Role::Worker);
-        let shown = format!("{token:?} {:?}", token.verifier());
+        let shown = format!("{token:?}");
         assert!(!shown.contains("9, 9"), "{shown}");
-    }
-
-    #[test]
-    fn two_random_secrets_differ() {
-        let one = TokenSecret::random().unwrap();
-        let two = TokenSecret::random().unwrap();
-        assert_ne!(one.as_bytes(), two.as_bytes());
-        assert!(!TokenVerifier::of(Role::Worker, &one).verify(&two));
     }
 
     proptest! {
@@ -421,7 +321,7 @@ mod tests {
             at in 0..TOKEN_CHARS, to: char, secret: [u8; SECRET_BYTES]
         ) {
             let mut token = token(Role::Worker);
-            token.secret = TokenSecret(secret);
+            token.secret = TokenSecret::from_bytes(&secret).unwrap();
             let text = token.reveal();
             let was = text.as_bytes()[at] as char;
             prop_assume!(was != to);

@@ -5,6 +5,7 @@ mod connect;
 mod ending;
 mod error;
 mod peer;
+mod server;
 
 pub use accept::serve_incoming;
 pub use connect::Expect;
@@ -16,3 +17,4 @@ pub use error::explain;
 pub use peer::PeerIdentity;
 pub use peer::ServerStream;
 pub use peer::peer_of;
+pub use server::server;

@@ -25,7 +25,6 @@ use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::transport::Channel;
-use tonic::transport::Server;
 use tower::Service;
 use tower::ServiceExt;
 use weft_pki::Credentials;
@@ -121,7 +120,7 @@ impl Node {
             let _ = stopped.await;
         });
         let server = tokio::spawn(
-            Server::builder()
+            weft_pki::server()
                 .add_service(WhoCalls)
                 .serve_with_incoming(incoming),
         );
