@@ -368,6 +368,20 @@ async fn a_channel_reconnects_with_the_credentials_of_that_moment() {
         .expect("a reconnection");
 }
 
+#[tokio::test]
+async fn a_peer_that_vanished_silently_is_noticed() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let wire = Wire::to(manager.addr).await;
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let channel = channel(wire.addr, worker, Expect::any_manager());
+    call(&channel).await.unwrap();
+    wire.freeze();
+    // Ends by itself, without any timeout on the call, and the next call finds a new connection.
+    call(&channel).await.unwrap_err();
+    call(&channel).await.unwrap();
+}
+
 /// Calls until that fails, and returns how.
 async fn until_refused(channel: &tonic::transport::Channel) -> tonic::Status {
     let refused = async {

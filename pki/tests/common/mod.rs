@@ -161,10 +161,16 @@ pub(crate) fn reason(status: &tonic::Status) -> String {
     weft_pki::explain(status).unwrap_or_else(|| panic!("no connect error in {status:?}"))
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Cut,
+    Freeze,
+}
+
 /// Passes connections on to a node until it is told to cut them.
 pub(crate) struct Wire {
     pub(crate) addr: SocketAddr,
-    cut: watch::Sender<()>,
+    cut: watch::Sender<Fault>,
     task: JoinHandle<()>,
 }
 
@@ -172,7 +178,7 @@ impl Wire {
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let (cut, _) = watch::channel(());
+        let (cut, _) = watch::channel(Fault::Cut);
         let cuts = cut.clone();
         let task = tokio::spawn(async move {
             let mut open = JoinSet::new();
@@ -184,6 +190,10 @@ impl Wire {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.changed() => {}
                     }
+                    if *cut.borrow() == Fault::Freeze {
+                        // Both sockets stay open and silent.
+                        std::future::pending::<()>().await;
+                    }
                 });
             }
         });
@@ -192,7 +202,12 @@ impl Wire {
 
     /// Closes every connection that is open now.
     pub(crate) fn cut(&self) {
-        self.cut.send_replace(());
+        self.cut.send_replace(Fault::Cut);
+    }
+
+    /// From now on nothing passes on the connections that are open now, and nobody is told.
+    pub(crate) fn freeze(&self) {
+        self.cut.send_replace(Fault::Freeze);
     }
 }
 
