@@ -7,7 +7,6 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::DAY;
@@ -21,10 +20,6 @@ use common::live;
 use common::now;
 use common::reason;
 use common::root;
-use rustls::pki_types::ServerName;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use weft_pki::ConnectError;
 use weft_pki::Expect;
 use weft_pki::Refusal;
@@ -131,130 +126,6 @@ async fn a_caller_refuses_a_manager_of_another_cluster() {
             reason(&status)
         );
     }
-}
-
-/// A client that trusts anybody, to see what the server does with its certificate.
-async fn raw_handshake(
-    node: &Node,
-    client: Option<&weft_pki::Credentials>,
-    versions: &[&'static rustls::SupportedProtocolVersion],
-) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(versions)
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TrustAnybody(provider)));
-    let config = match client {
-        None => builder.with_no_client_auth(),
-        Some(credentials) => {
-            let key = rustls::pki_types::pem::PemObject::from_pem_slice(
-                credentials.key().to_pem().as_bytes(),
-            )
-            .unwrap();
-            let chain = credentials.chain().certificates().to_vec();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
-    };
-    let stream = TcpStream::connect(node.addr).await?;
-    let name = ServerName::IpAddress(node.addr.ip().into());
-    let mut tls = tokio_rustls::TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await?;
-    // In TLS 1.3 the server's judgement of the client arrives with the first bytes.
-    let mut byte = [0];
-    tls.read_exact(&mut byte).await?;
-    Ok(tls)
-}
-
-#[derive(Debug)]
-struct TrustAnybody(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for TrustAnybody {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {
-    let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else {
-        return None;
-    };
-    Some(*alert)
-}
-
-#[tokio::test]
-async fn a_server_takes_its_own_clients_and_those_without_certificate() {
-    let root = root(1);
-    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
-    let ours = credentials(&root, Role::Worker, 20);
-    let tls13 = &[&rustls::version::TLS13];
-    raw_handshake(&manager, Some(&ours), tls13).await.unwrap();
-    raw_handshake(&manager, None, tls13).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_refuses_a_client_of_another_cluster() {
-    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
-    for other in [1, 2] {
-        let theirs = credentials(&root(other), Role::Manager, 10);
-        let error = raw_handshake(&manager, Some(&theirs), &[&rustls::version::TLS13])
-            .await
-            .unwrap_err();
-        assert!(alert(&error).is_some(), "{error:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_server_refuses_an_expired_client() {
-    let root = root(1);
-    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
-    let expired = credentials_at(&root, Role::Worker, 20, now() - 2 * DAY);
-    let error = raw_handshake(&manager, Some(&expired), &[&rustls::version::TLS13])
-        .await
-        .unwrap_err();
-    assert_eq!(
-        alert(&error),
-        Some(rustls::AlertDescription::CertificateExpired)
-    );
-}
-
-#[tokio::test]
-async fn a_client_that_speaks_only_tls_1_2_is_refused() {
-    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
-    let error = raw_handshake(&manager, None, &[&rustls::version::TLS12])
-        .await
-        .unwrap_err();
-    assert_eq!(
-        alert(&error),
-        Some(rustls::AlertDescription::ProtocolVersion)
-    );
 }
 
 #[tokio::test]
@@ -437,67 +308,6 @@ async fn a_caller_leaves_a_manager_that_was_demoted() {
 }
 
 #[tokio::test]
-async fn garbage_and_silence_on_the_listener_disturb_nobody() {
-    let root = root(1);
-    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
-    let mut silent = Vec::new();
-    for number in 0..50 {
-        let mut stream = TcpStream::connect(manager.addr).await.unwrap();
-        match number % 3 {
-            0 => stream.write_all(&[0xff; 4096]).await.unwrap(),
-            1 => stream
-                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-                .await
-                .unwrap(),
-            _ => {}
-        }
-        silent.push(stream);
-    }
-    let worker = live(credentials(&root, Role::Worker, 20));
-    let channel = channel(manager.addr, worker, Expect::any_manager());
-    assert_eq!(
-        call(&channel).await.unwrap(),
-        identity(&root, Role::Worker, 20).uri()
-    );
-}
-
-#[tokio::test]
-async fn strangers_without_certificate_cannot_take_the_places_of_nodes() {
-    let root = root(1);
-    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
-    let tls13 = &[&rustls::version::TLS13];
-    let mut strangers = Vec::new();
-    while let Ok(stranger) = raw_handshake(&manager, None, tls13).await {
-        strangers.push(stranger);
-        assert!(strangers.len() <= 256, "no bound");
-    }
-    assert_eq!(strangers.len(), 256);
-    let worker = live(credentials(&root, Role::Worker, 20));
-    let channel = channel(manager.addr, worker, Expect::any_manager());
-    call(&channel).await.unwrap();
-
-    // And their places become free when they leave.
-    strangers.clear();
-    let again = async {
-        while raw_handshake(&manager, None, tls13).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), again)
-        .await
-        .expect("a free place");
-}
-
-#[tokio::test]
-async fn a_silent_connection_is_closed_after_its_deadline() {
-    let manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
-    let mut silent = TcpStream::connect(manager.addr).await.unwrap();
-    let mut byte = [0];
-    let read = tokio::time::timeout(Duration::from_secs(30), silent.read(&mut byte));
-    assert_eq!(read.await.expect("closed within 30 s").unwrap(), 0);
-}
-
-#[tokio::test]
 async fn an_address_where_nobody_listens_is_named() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -519,12 +329,4 @@ async fn a_machine_that_does_not_answer_is_named() {
         .await
         .unwrap_err();
     assert!(reason(&status).contains(&format!("no answer from {addr}")));
-}
-
-#[tokio::test]
-async fn an_ended_listener_ends_its_stream() {
-    let mut manager = Node::start(credentials(&root(1), Role::Manager, 10)).await;
-    manager.stop();
-    let ended = tokio::time::timeout(Duration::from_secs(30), &mut manager.server);
-    ended.await.expect("ended within 30 s").unwrap().unwrap();
 }

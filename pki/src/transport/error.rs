@@ -90,8 +90,8 @@ impl ConnectError {
     }
 }
 
-/// The kind of an I/O error whose text is a [`ConnectError::RefusedByPeer`]. No read or write on a
-/// socket fails with it otherwise.
+/// The kind of an I/O error whose text is a [`ConnectError::RefusedByPeer`]. No read or write on an
+/// open TCP connection fails with it otherwise.
 pub(super) const LATE_REFUSAL: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
 fn alert_meaning(alert: AlertDescription) -> String {

@@ -1,6 +1,8 @@
 //! A small certificate authority and a small service for the tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod raw;
+
 use std::convert::Infallible;
 use std::future::Ready;
 use std::future::ready;
