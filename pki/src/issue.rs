@@ -187,7 +187,7 @@ pub(crate) fn set_validity(
     Ok(())
 }
 
-/// 127 random bits: positive, as RFC 5280 demands, and never drawn twice.
+/// 126 random bits: positive, as RFC 5280 demands, and never drawn twice.
 pub(crate) fn random_serial() -> Result<SerialNumber, IssueError> {
     let mut bytes = [0u8; 16];
     rand::fill(&mut bytes).map_err(|_| IssueError::Serial(EntropyError))?;

@@ -121,7 +121,7 @@ pub enum KeystoreError {
 }
 
 impl Keystore {
-    /// A store in `dir`, which [`Keystore::store`] creates.
+    /// A store in `dir`, which [`Keystore::store`] creates and closes to all but the owner.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
@@ -182,15 +182,22 @@ impl Keystore {
         Ok(())
     }
 
-    /// Removes the identity: the node has left its cluster.
+    /// Removes the identity: the node has left its cluster. Nothing else in the directory is
+    /// touched.
     pub fn remove(&self) -> Result<(), KeystoreError> {
-        match fs::remove_dir_all(&self.dir) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(KeystoreError::Write {
-                path: self.dir.clone(),
-                source,
-            }),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        let removed = || {
+            for link in [CURRENT, CURRENT_NEW] {
+                absent_is_fine(fs::remove_file(self.dir.join(link)))?;
+            }
+            for generation in self.generations()? {
+                fs::remove_dir_all(self.dir.join(generation.to_string()))?;
+            }
+            sync_dir(&self.dir)
+        };
+        absent_is_fine(removed()).map_err(|source| KeystoreError::Write {
+            path: self.dir.clone(),
+            source,
+        })
     }
 
     fn generations(&self) -> io::Result<Vec<u64>> {
@@ -205,10 +212,7 @@ impl Keystore {
     /// The commit point: `rename` replaces the link in one step.
     fn switch_to(&self, generation: &str) -> io::Result<()> {
         let link = self.dir.join(CURRENT_NEW);
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        absent_is_fine(fs::remove_file(&link))?;
         symlink(generation, &link)?;
         sync_dir(&self.dir)?;
         fs::rename(&link, self.dir.join(CURRENT))?;
@@ -221,6 +225,13 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     dir.parent().map_or(Ok(()), sync_dir)
+}
+
+fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn write_synced(path: &Path, mode: u32, text: &str) -> io::Result<()> {

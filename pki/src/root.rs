@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use weft_proto::ClusterId;
 use zeroize::Zeroizing;
 
+use crate::CertificateChain;
 use crate::IdentityError;
 use crate::KeyError;
 use crate::PrivateKey;
@@ -71,6 +72,9 @@ pub enum RootError {
     /// The certificate cannot serve as the root of trust.
     #[error("the root certificate cannot be used to verify others")]
     Anchor(#[source] rustls::Error),
+    /// The chain ends in another root than the one asked for.
+    #[error("the certificate chain does not end in the root that the join token names")]
+    NotPinned,
     /// Certificate and key do not belong together.
     #[error("the root certificate was not made with this private key")]
     Mismatch,
@@ -136,6 +140,14 @@ impl RootCert {
         let root = Self { der, cluster };
         root.store().map_err(RootError::Anchor)?;
         Ok(root)
+    }
+
+    /// Takes the root out of the chain that a joining node was given, if it has exactly the
+    /// digest that the join token pins.
+    pub fn pinned(chain: &CertificateChain, digest: RootDigest) -> Result<Self, RootError> {
+        let last = chain.certificates().last();
+        let last = last.filter(|last| RootDigest::of(last) == digest);
+        Self::from_der(last.ok_or(RootError::NotPinned)?.clone())
     }
 
     /// Reads the first certificate of a PEM text.

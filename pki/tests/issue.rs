@@ -27,6 +27,7 @@ use weft_pki::NodeIdentity;
 use weft_pki::PrivateKey;
 use weft_pki::RootCert;
 use weft_pki::RootDigest;
+use weft_pki::RootError;
 use weft_pki::certificate_request;
 use weft_pki::issue;
 use weft_proto::Role;
@@ -45,6 +46,18 @@ fn a_chain_is_the_leaf_and_then_the_root() {
     assert_eq!(RootDigest::of(last), root.cert().digest());
     let again = CertificateChain::from_pem(&chain.to_pem()).unwrap();
     assert_eq!(again, chain);
+}
+
+#[test]
+fn a_joining_node_takes_only_the_pinned_root_out_of_its_chain() {
+    let (ours, theirs) = (root(1), root(1));
+    let joined = credentials(&theirs, Role::Worker, 5);
+    let pinned = RootCert::pinned(joined.chain(), theirs.cert().digest()).unwrap();
+    assert_eq!(&pinned, theirs.cert());
+    assert!(matches!(
+        RootCert::pinned(joined.chain(), ours.cert().digest()),
+        Err(RootError::NotPinned)
+    ));
 }
 
 #[test]

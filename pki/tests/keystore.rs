@@ -141,7 +141,10 @@ fn a_removed_identity_is_gone() {
     store
         .store(&credentials(&root(1), Role::Worker, 1))
         .unwrap();
+    fs::write(dir.path().join("node/other"), "not ours").unwrap();
     store.remove().unwrap();
     assert!(!store.exists());
+    assert_eq!(fs::read_dir(dir.path().join("node")).unwrap().count(), 1);
     store.remove().unwrap();
+    Keystore::new(dir.path().join("never")).remove().unwrap();
 }
