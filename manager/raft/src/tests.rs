@@ -1,1 +1,4 @@
+//! Tests that need to see inside: openraft's storage suite, damaged disks, failing disks.
 
+mod disk;
+mod suite;

@@ -1,0 +1,249 @@
+use super::suite::Nothing;
+use crate::Dialer;
+use crate::Member;
+use crate::ProposeError;
+use crate::RaftConfig;
+use crate::RaftId;
+use crate::RaftNode;
+use crate::RecordError;
+use crate::StartError;
+use crate::engine::Engine;
+use crate::engine::Op;
+use crate::engine::Pair;
+use crate::node::open_dir;
+use crate::node::open_with;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+use weft_proto::ClusterId;
+use weft_proto::NodeId;
+
+struct NoPeers;
+
+impl Dialer for NoPeers {
+    fn channel(&self, _member: &Member) -> Channel {
+        Endpoint::from_static("http://127.0.0.1:1").connect_lazy()
+    }
+}
+
+fn config(dir: &Path) -> RaftConfig {
+    let me = Member {
+        raft_id: RaftId(1),
+        node_id: NodeId::from_entropy(1),
+        addr: ([127, 0, 0, 1], 1).into(),
+    };
+    RaftConfig::new(me, ClusterId::from_entropy(7), dir)
+}
+
+async fn start(config: RaftConfig) -> Result<RaftNode, StartError> {
+    RaftNode::start(config, Arc::new(Nothing), Arc::new(NoPeers)).await
+}
+
+/// A founded cluster of one with some entries, shut down.
+async fn written(dir: &TempDir) -> u64 {
+    let node = start(config(dir.path())).await.unwrap();
+    node.bootstrap().await.unwrap();
+    let mut last = 0;
+    for i in 0..20_u8 {
+        last = node.propose(vec![i; 300]).await.unwrap().index;
+    }
+    node.shutdown().await;
+    last
+}
+
+/// Changes pairs of a stopped member's log.
+fn tamper(dir: &TempDir, change: impl Fn(&[u8], &[u8]) -> Option<Op>) {
+    let mut engine = open_dir(dir.path()).unwrap().engine;
+    let ops: Vec<Op> = engine
+        .scan()
+        .map(Result::unwrap)
+        .filter_map(|(key, value)| change(&key, &value))
+        .collect();
+    assert!(!ops.is_empty(), "nothing to tamper with");
+    engine.commit(ops, true).unwrap();
+}
+
+fn is_entry(key: &[u8], index: u64) -> bool {
+    key.starts_with(b"e") && key[1..9] == index.to_be_bytes()
+}
+
+#[tokio::test]
+async fn a_restarted_member_has_everything_it_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = written(&dir).await;
+    let node = start(config(dir.path())).await.unwrap();
+    let soon = Instant::now() + Duration::from_secs(20);
+    node.wait_applied(last, soon).await.unwrap();
+    assert_eq!(
+        node.bootstrap().await,
+        Err(crate::BootstrapError::AlreadyInitialised)
+    );
+    node.shutdown().await;
+    assert_eq!(node.propose(vec![1]).await, Err(ProposeError::Stopped));
+}
+
+#[tokio::test]
+async fn commands_larger_than_one_value_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(config(dir.path())).await.unwrap();
+    node.bootstrap().await.unwrap();
+    let index = node.propose(vec![7; 1 << 20]).await.unwrap().index;
+    let refused = node.propose(vec![7; (1 << 20) + 1]).await;
+    assert!(matches!(refused, Err(ProposeError::TooLarge { .. })));
+    node.shutdown().await;
+    let image = open_dir(dir.path()).unwrap().image;
+    assert!(image.entries[&index].parts > 20);
+}
+
+#[tokio::test]
+async fn a_damaged_record_makes_the_start_fail_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = written(&dir).await;
+    tamper(&dir, |key, value| {
+        let mut value = value.to_vec();
+        let middle = value.len() / 2;
+        value[middle] ^= 1;
+        let key = key.to_vec();
+        is_entry(&key, last).then_some(Op::Put { key, value })
+    });
+    let error = start(config(dir.path())).await.unwrap_err();
+    let StartError::Record { record, source } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(*source, RecordError::Checksum);
+    assert_eq!(*record, format!("entry {last}"));
+}
+
+#[tokio::test]
+async fn a_missing_entry_makes_the_start_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = written(&dir).await;
+    tamper(&dir, |key, _| {
+        is_entry(key, last - 3).then(|| Op::Remove { key: key.to_vec() })
+    });
+    let error = start(config(dir.path())).await.unwrap_err();
+    assert!(
+        matches!(error, StartError::MissingEntry { index } if index == last - 3),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_makes_the_start_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(config(dir.path())).await.unwrap();
+    node.bootstrap().await.unwrap();
+    node.propose(vec![1]).await.unwrap();
+    node.build_snapshot().await;
+    let mut status = node.status();
+    status
+        .wait_for(|status| status.snapshot.is_some())
+        .await
+        .unwrap();
+    node.shutdown().await;
+    let path = dir.path().join("snapshot/current");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = start(config(dir.path())).await.unwrap_err();
+    assert!(matches!(error, StartError::Snapshot { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_directory_of_another_member_or_cluster_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    written(&dir).await;
+    let mut other = config(dir.path());
+    other.cluster = ClusterId::from_entropy(8);
+    let error = start(other).await.unwrap_err();
+    assert!(matches!(error, StartError::OtherOwner { .. }), "{error:?}");
+    let mut other = config(dir.path());
+    other.me.raft_id = RaftId(2);
+    let error = start(other).await.unwrap_err();
+    assert!(matches!(error, StartError::OtherOwner { .. }), "{error:?}");
+}
+
+/// Passes everything on until told to fail, or to hang.
+struct Failing {
+    inner: Box<dyn Engine>,
+    fail: Arc<AtomicBool>,
+    hang: Arc<AtomicBool>,
+}
+
+impl Engine for Failing {
+    fn commit(&mut self, ops: Vec<Op>, durable: bool) -> io::Result<()> {
+        while self.hang.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.fail.load(Ordering::SeqCst) {
+            return Err(io::Error::other("injected"));
+        }
+        self.inner.commit(ops, durable)
+    }
+
+    fn scan(&self) -> Box<dyn Iterator<Item = io::Result<Pair>> + '_> {
+        self.inner.scan()
+    }
+}
+
+async fn on_failing_disk(
+    dir: &TempDir,
+    dead_disk: Duration,
+) -> (RaftNode, Arc<AtomicBool>, Arc<AtomicBool>) {
+    let (fail, hang) = (Arc::default(), Arc::default());
+    let engine = Failing {
+        inner: open_dir(dir.path()).unwrap().engine,
+        fail: Arc::clone(&fail),
+        hang: Arc::clone(&hang),
+    };
+    let opened = open_with(Box::new(engine), dir.path()).unwrap();
+    let mut config = config(dir.path());
+    config.dead_disk = dead_disk;
+    let node = RaftNode::start_opened(config, opened, Arc::new(Nothing), Arc::new(NoPeers))
+        .await
+        .unwrap();
+    node.bootstrap().await.unwrap();
+    node.propose(vec![1]).await.unwrap();
+    (node, fail, hang)
+}
+
+#[tokio::test]
+async fn a_failed_write_is_a_fault_and_never_an_acknowledgement() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, fail, _) = on_failing_disk(&dir, Duration::from_secs(30)).await;
+    fail.store(true, Ordering::SeqCst);
+    let error = node.propose(vec![2]).await.unwrap_err();
+    assert!(matches!(error, ProposeError::Failed { .. }), "{error:?}");
+    assert!(node.failed().await.contains("injected"));
+    fail.store(false, Ordering::SeqCst);
+    let error = node.propose(vec![3]).await.unwrap_err();
+    assert!(matches!(error, ProposeError::Failed { .. }), "{error:?}");
+    node.status()
+        .wait_for(|status| status.fatal.is_some())
+        .await
+        .unwrap();
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_too_long_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, _, hang) = on_failing_disk(&dir, Duration::from_millis(300)).await;
+    hang.store(true, Ordering::SeqCst);
+    let proposal = tokio::spawn({
+        let node = node.clone();
+        async move { node.propose(vec![2]).await }
+    });
+    assert!(node.failed().await.contains("has not finished a write"));
+    hang.store(false, Ordering::SeqCst);
+    drop(proposal.await.unwrap());
+    node.shutdown().await;
+}
