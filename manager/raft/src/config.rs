@@ -1,6 +1,7 @@
 //! Settings of one member, and what they mean to openraft.
 
 use crate::member::Member;
+use crate::seal::Sealing;
 use openraft::SnapshotPolicy;
 use openraft::StepDownPolicy;
 use std::path::PathBuf;
@@ -67,6 +68,8 @@ pub struct RaftConfig {
     pub cluster: ClusterId,
     /// Its directory: the log and the snapshot. Created when missing; used by one process.
     pub dir: PathBuf,
+    /// Encryption of the directory. Default off.
+    pub sealing: Sealing,
     /// Heartbeats and elections.
     pub timing: Timing,
     /// Entries between two snapshots. Default 10,000: a restart replays at most about so many.
@@ -123,6 +126,7 @@ impl RaftConfig {
             me,
             cluster,
             dir: dir.into(),
+            sealing: Sealing::default(),
             timing: Timing::default(),
             snapshot_every: 10_000,
             keep_entries: 2_000,

@@ -1,7 +1,5 @@
 //! The log as it is found on disk when a member starts.
 
-use crate::convert::ConvertError;
-use crate::convert::entry_from_wire;
 use crate::convert::log_id_from_wire;
 use crate::convert::vote_from_wire;
 use crate::engine::Engine;
@@ -11,6 +9,7 @@ use crate::layout::Name;
 use crate::records;
 use crate::records::Kind;
 use crate::records::RecordError;
+use crate::seal::Sealing;
 use crate::types::Entry;
 use crate::types::LogId;
 use crate::types::Vote;
@@ -37,7 +36,7 @@ pub(crate) struct Image {
 impl Image {
     /// Reads and checks everything. Refuses a damaged log instead of skipping the damage: a
     /// member that votes with a hole in its log can lose what the cluster acknowledged.
-    pub(crate) fn load(engine: &dyn Engine) -> Result<Image, StartError> {
+    pub(crate) fn load(engine: &dyn Engine, sealing: &Sealing) -> Result<Image, StartError> {
         let mut image = Image::default();
         let mut pending: Option<Pending> = None;
         for pair in engine.scan() {
@@ -45,7 +44,7 @@ impl Image {
             match layout::name(&key) {
                 Name::Part { index, part } => {
                     if pending.as_ref().is_some_and(|p| p.index != index) {
-                        image.insert(pending.take())?;
+                        image.insert(pending.take(), sealing)?;
                     }
                     let entry = pending.get_or_insert_with(|| Pending::new(index));
                     if entry.parts != part {
@@ -67,7 +66,7 @@ impl Image {
                 }
             }
         }
-        image.insert(pending)?;
+        image.insert(pending, sealing)?;
         image.settle()?;
         Ok(image)
     }
@@ -77,7 +76,7 @@ impl Image {
         last.map(|(_, stored)| stored.entry.log_id).or(self.purged)
     }
 
-    fn insert(&mut self, pending: Option<Pending>) -> Result<(), StartError> {
+    fn insert(&mut self, pending: Option<Pending>, sealing: &Sealing) -> Result<(), StartError> {
         let Some(Pending {
             index,
             parts,
@@ -86,10 +85,8 @@ impl Image {
         else {
             return Ok(());
         };
-        let name = || format!("entry {index}");
-        let entry: wire::RaftEntry =
-            records::open(Kind::Entry, index, &record).map_err(|e| damaged(name(), e))?;
-        let entry = entry_from_wire(entry).map_err(|e| incomplete(name(), e))?;
+        let entry = layout::open_entry(index, &record, sealing)
+            .map_err(|e| damaged(format!("entry {index}"), e))?;
         self.entries.insert(index, Stored { entry, parts });
         Ok(())
     }
@@ -155,8 +152,4 @@ impl Pending {
 
 fn damaged(record: String, source: RecordError) -> StartError {
     StartError::Record { record, source }
-}
-
-fn incomplete(record: String, source: ConvertError) -> StartError {
-    damaged(record, RecordError::Field(source))
 }

@@ -5,6 +5,7 @@
 //! "e" index (u64 BE) part (u16 BE)    one part of an entry's record; parts count from 0
 //! ```
 
+use crate::convert::entry_from_wire;
 use crate::convert::entry_to_wire;
 use crate::convert::log_id_to_wire;
 use crate::convert::vote_to_wire;
@@ -12,9 +13,14 @@ use crate::engine::Op;
 use crate::engine::VALUE_BYTES;
 use crate::records;
 use crate::records::Kind;
+use crate::records::RecordError;
+use crate::seal::Place;
+use crate::seal::Sealing;
 use crate::types::Entry;
 use crate::types::LogId;
 use crate::types::Vote;
+use prost::Message;
+use std::io;
 use weft_proto::wire;
 
 pub(crate) const IDENTITY: &[u8] = b"midentity";
@@ -58,9 +64,11 @@ fn part_key(index: u64, part: u16) -> Vec<u8> {
 }
 
 /// Adds the writes of one entry to `ops`; returns in how many parts it is stored.
-pub(crate) fn put_entry(ops: &mut Vec<Op>, entry: &Entry) -> u16 {
+pub(crate) fn put_entry(ops: &mut Vec<Op>, entry: &Entry, sealing: &Sealing) -> io::Result<u16> {
     let index = entry.log_id.index;
-    let record = records::seal(Kind::Entry, index, &entry_to_wire(entry));
+    let body = entry_to_wire(entry).encode_to_vec();
+    let body = sealing.seal(Place::Entry { index }, &body)?;
+    let record = records::wrap(Kind::Entry, index, sealing.is_on(), &body);
     let mut parts = 0;
     // Commands are at most MAX_COMMAND bytes: far fewer parts than a u16 counts.
     for (part, value) in (0..u16::MAX).zip(record.chunks(VALUE_BYTES)) {
@@ -70,7 +78,18 @@ pub(crate) fn put_entry(ops: &mut Vec<Op>, entry: &Entry) -> u16 {
         });
         parts = part + 1;
     }
-    parts
+    Ok(parts)
+}
+
+/// The entry of a record, its parts put together again.
+pub(crate) fn open_entry(
+    index: u64,
+    record: &[u8],
+    sealing: &Sealing,
+) -> Result<Entry, RecordError> {
+    let (sealed, body) = records::unwrap(Kind::Entry, index, record)?;
+    let body = sealing.open(Place::Entry { index }, sealed, body)?;
+    entry_from_wire(records::decode(&body)?).map_err(RecordError::Field)
 }
 
 /// Adds the removal of one entry.

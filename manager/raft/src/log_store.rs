@@ -4,6 +4,7 @@ use crate::config::APPEND_BYTES;
 use crate::image::Image;
 use crate::image::Stored;
 use crate::layout;
+use crate::seal::Sealing;
 use crate::types::Entry;
 use crate::types::LogId;
 use crate::types::Payload;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub(crate) struct LogStore {
     memory: Arc<RwLock<Memory>>,
     writer: Writer,
+    sealing: Sealing,
 }
 
 /// The log as its readers see it.
@@ -40,7 +42,7 @@ struct Memory {
 }
 
 impl LogStore {
-    pub(crate) fn new(image: Image, writer: Writer) -> Self {
+    pub(crate) fn new(image: Image, writer: Writer, sealing: Sealing) -> Self {
         let memory = Memory {
             entries: image.entries,
             vote: image.vote,
@@ -50,6 +52,7 @@ impl LogStore {
         LogStore {
             memory: Arc::new(RwLock::new(memory)),
             writer,
+            sealing,
         }
     }
 }
@@ -151,7 +154,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
                 if let Some(old) = memory.entries.get(&index) {
                     layout::remove_entry(&mut ops, index, old.parts);
                 }
-                let parts = layout::put_entry(&mut ops, &entry);
+                let parts = layout::put_entry(&mut ops, &entry, &self.sealing)?;
                 memory.entries.insert(index, Stored { entry, parts });
             }
         }

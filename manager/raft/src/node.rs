@@ -14,6 +14,7 @@ use crate::member::RaftId;
 use crate::network::Network;
 use crate::peers::Dialer;
 use crate::peers::Peers;
+use crate::seal::Sealing;
 use crate::server::RaftService;
 use crate::sled_engine::SledEngine;
 use crate::snapshot::SnapshotStore;
@@ -106,18 +107,22 @@ pub(crate) struct Opened {
 }
 
 /// Opens and checks a member's directory. Blocks on the disk.
-pub(crate) fn open_dir(dir: &Path) -> Result<Opened, StartError> {
+pub(crate) fn open_dir(dir: &Path, sealing: &Sealing) -> Result<Opened, StartError> {
     let log = dir.join(LOG_DIR);
     let engine = SledEngine::open(&log).map_err(|source| StartError::OpenLog {
         dir: log.clone(),
         source,
     })?;
-    open_with(Box::new(engine), dir)
+    open_with(Box::new(engine), dir, sealing)
 }
 
-pub(crate) fn open_with(engine: Box<dyn Engine>, dir: &Path) -> Result<Opened, StartError> {
-    let image = Image::load(engine.as_ref())?;
-    let snapshots = SnapshotStore::open(&dir.join(SNAPSHOT_DIR))?;
+pub(crate) fn open_with(
+    engine: Box<dyn Engine>,
+    dir: &Path,
+    sealing: &Sealing,
+) -> Result<Opened, StartError> {
+    let image = Image::load(engine.as_ref(), sealing)?;
+    let snapshots = SnapshotStore::open(&dir.join(SNAPSHOT_DIR), sealing.clone())?;
     Ok(Opened {
         engine,
         image,
@@ -158,8 +163,8 @@ impl RaftNode {
         app: Arc<dyn StateMachine>,
         dialer: Arc<dyn Dialer>,
     ) -> Result<RaftNode, StartError> {
-        let dir = config.dir.clone();
-        let opened = spawn_blocking(move || open_dir(&dir)).await;
+        let (dir, sealing) = (config.dir.clone(), config.sealing.clone());
+        let opened = spawn_blocking(move || open_dir(&dir, &sealing)).await;
         let opened = opened.map_err(|panic| StartError::Recover {
             reason: format!("opening the directory panicked: {panic}"),
         })??;
@@ -193,7 +198,7 @@ impl RaftNode {
             Network {
                 peers: Arc::clone(&peers),
             },
-            LogStore::new(opened.image, writer.clone()),
+            LogStore::new(opened.image, writer.clone(), config.sealing.clone()),
             Adapter::new(app, Arc::new(opened.snapshots), Arc::clone(&progress)),
         )
         .await;

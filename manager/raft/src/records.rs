@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! byte 0      what it is (a letter)
-//! byte 1      version of the body's layout
+//! byte 1      version of the body's layout; the highest bit says that what the record carries is
+//!             sealed: an entry's body, or the data that follows a snapshot's head
 //! bytes 2..6  CRC-32C, little endian, of: byte 0, byte 1, position (u64, big endian), body
 //! bytes 6..   body
 //! ```
@@ -10,12 +11,15 @@
 //! another record's place does not pass.
 
 use crate::convert::ConvertError;
+use crate::seal::SealError;
 use prost::Message;
 
 const HEAD: usize = 6;
 
 /// The only layout so far. A reader refuses any other instead of guessing.
 const VERSION: u8 = 1;
+
+const SEALED: u8 = 0x80;
 
 /// What a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,16 @@ pub enum RecordError {
     /// The bytes are not those that were written.
     #[error("the checksum does not match: the record is damaged or in the wrong place")]
     Checksum,
+    /// The content is encrypted, and this member was started without a key.
+    #[error("the record is sealed, and no key was given")]
+    NoKey,
+    /// The content is not encrypted, and this member was started with a key: somebody else wrote
+    /// it.
+    #[error("the record is not sealed, though a key was given")]
+    NotSealed,
+    /// The content is encrypted with another key, or for another place.
+    #[error("the record cannot be opened with the given key")]
+    Unseal(#[source] SealError),
     /// The checksum is right, the body is not understood.
     #[error("the record's body is not understood")]
     Decode(#[source] prost::DecodeError),
@@ -77,15 +91,9 @@ pub enum RecordError {
     Field(#[source] ConvertError),
 }
 
-/// Wraps `body` for the place `position`.
+/// Wraps `body` for the place `position`, as it is.
 pub(crate) fn seal(kind: Kind, position: u64, body: &impl Message) -> Vec<u8> {
-    let body = body.encode_to_vec();
-    let letter = kind.letter();
-    let mut record = Vec::with_capacity(HEAD + body.len());
-    record.extend([letter, VERSION]);
-    record.extend(checksum(letter, VERSION, position, &body).to_le_bytes());
-    record.extend(body);
-    record
+    wrap(kind, position, false, &body.encode_to_vec())
 }
 
 /// The inverse of [`seal`].
@@ -94,6 +102,34 @@ pub(crate) fn open<M: Message + Default>(
     position: u64,
     record: &[u8],
 ) -> Result<M, RecordError> {
+    let (sealed, body) = unwrap(kind, position, record)?;
+    if sealed {
+        return Err(RecordError::NoKey);
+    }
+    decode(body)
+}
+
+pub(crate) fn decode<M: Message + Default>(body: &[u8]) -> Result<M, RecordError> {
+    M::decode(body).map_err(RecordError::Decode)
+}
+
+/// Wraps bytes; `sealed` is recorded, not done.
+pub(crate) fn wrap(kind: Kind, position: u64, sealed: bool, body: &[u8]) -> Vec<u8> {
+    let letter = kind.letter();
+    let version = VERSION | if sealed { SEALED } else { 0 };
+    let mut record = Vec::with_capacity(HEAD + body.len());
+    record.extend([letter, version]);
+    record.extend(checksum(letter, version, position, body).to_le_bytes());
+    record.extend(body);
+    record
+}
+
+/// The inverse of [`wrap`]: whether what the record carries is sealed, and the bytes.
+pub(crate) fn unwrap(
+    kind: Kind,
+    position: u64,
+    record: &[u8],
+) -> Result<(bool, &[u8]), RecordError> {
     let short = RecordError::Short { len: record.len() };
     let Some(([letter, version, a, b, c, d], body)) = record.split_first_chunk::<HEAD>() else {
         return Err(short);
@@ -104,13 +140,14 @@ pub(crate) fn open<M: Message + Default>(
             found: char::from(*letter),
         });
     }
-    if *version != VERSION {
-        return Err(RecordError::Version { found: *version });
+    let layout = version & !SEALED;
+    if layout != VERSION {
+        return Err(RecordError::Version { found: layout });
     }
     if checksum(*letter, *version, position, body) != u32::from_le_bytes([*a, *b, *c, *d]) {
         return Err(RecordError::Checksum);
     }
-    M::decode(body).map_err(RecordError::Decode)
+    Ok((version & SEALED != 0, body))
 }
 
 fn checksum(letter: u8, version: u8, position: u64, body: &[u8]) -> u32 {

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 /// were not acknowledged by a majority become part of the state; entries that only lost members
 /// had are lost. Then start the member as usual; it elects itself. Blocks on the disk.
 pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
-    let mut opened = open_dir(&config.dir)?;
+    let mut opened = open_dir(&config.dir, &config.sealing)?;
     claim(&mut opened, config)?;
     let Opened {
         mut engine,
@@ -66,7 +66,8 @@ pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
         log_id,
         payload: Payload::Membership(membership),
     };
-    layout::put_entry(&mut ops, &entry);
+    layout::put_entry(&mut ops, &entry, &config.sealing)
+        .map_err(|source| StartError::WriteLog { source })?;
     ops.push(layout::put_committed(Some(&log_id)));
     ops.push(layout::put_vote(&Vote {
         leader_id,

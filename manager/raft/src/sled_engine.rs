@@ -4,8 +4,11 @@ use crate::engine::Engine;
 use crate::engine::Op;
 use crate::engine::Pair;
 use std::fs::File;
+use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Pages kept in memory. sled defaults to 1 GiB; it is read only at start here.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -17,6 +20,32 @@ pub(crate) struct SledEngine {
     /// The file sled writes its log to. `sled::Db::flush` ends in `sync_file_range`, which
     /// flushes neither the drive's cache nor the file's growth, so it is synced through this.
     file: File,
+    /// Dropped last, in the order of the fields.
+    _released: Released,
+}
+
+/// Waits, when dropped, until sled has let go of its directory. sled's own threads keep it locked
+/// for some milliseconds after the database is dropped, and a member that is started again at
+/// once would be refused.
+struct Released(PathBuf);
+
+/// After this, the next one to open the directory gets to know.
+const RELEASE: Duration = Duration::from_secs(2);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        let pause = Duration::from_millis(2);
+        let mut waited = Duration::ZERO;
+        while waited < RELEASE {
+            // The lock that sled takes, taken and given back.
+            match File::open(&self.0).map(|file| file.try_lock()) {
+                Ok(Err(TryLockError::WouldBlock)) => {}
+                Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => return,
+            }
+            std::thread::sleep(pause);
+            waited += pause;
+        }
+    }
 }
 
 impl SledEngine {
@@ -30,13 +59,18 @@ impl SledEngine {
             .flush_every_ms(None)
             .open()?;
         db.flush()?;
-        let file = File::open(dir.join("db"))?;
+        let path = dir.join("db");
+        let file = File::open(&path)?;
         file.sync_all()?;
         sync_dir(dir)?;
         if let Some(parent) = dir.parent() {
             sync_dir(parent)?;
         }
-        Ok(SledEngine { db, file })
+        Ok(SledEngine {
+            db,
+            file,
+            _released: Released(path),
+        })
     }
 }
 

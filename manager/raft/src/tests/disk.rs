@@ -12,6 +12,10 @@ use crate::engine::Op;
 use crate::engine::Pair;
 use crate::node::open_dir;
 use crate::node::open_with;
+use crate::seal::Place;
+use crate::seal::SealError;
+use crate::seal::Sealer;
+use crate::seal::Sealing;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +29,7 @@ use tonic::transport::Endpoint;
 use weft_proto::ClusterId;
 use weft_proto::NodeId;
 
-struct NoPeers;
+pub(super) struct NoPeers;
 
 impl Dialer for NoPeers {
     fn channel(&self, _member: &Member) -> Channel {
@@ -33,7 +37,7 @@ impl Dialer for NoPeers {
     }
 }
 
-fn config(dir: &Path) -> RaftConfig {
+pub(super) fn config(dir: &Path) -> RaftConfig {
     let me = Member {
         raft_id: RaftId(1),
         node_id: NodeId::from_entropy(1),
@@ -60,7 +64,7 @@ async fn written(dir: &TempDir) -> u64 {
 
 /// Changes pairs of a stopped member's log.
 fn tamper(dir: &TempDir, change: impl Fn(&[u8], &[u8]) -> Option<Op>) {
-    let mut engine = open_dir(dir.path()).unwrap().engine;
+    let mut engine = open_dir(dir.path(), &Sealing::default()).unwrap().engine;
     let ops: Vec<Op> = engine
         .scan()
         .map(Result::unwrap)
@@ -98,7 +102,7 @@ async fn commands_larger_than_one_value_survive_a_restart() {
     let refused = node.propose(vec![7; (1 << 20) + 1]).await;
     assert!(matches!(refused, Err(ProposeError::TooLarge { .. })));
     node.shutdown().await;
-    let image = open_dir(dir.path()).unwrap().image;
+    let image = open_dir(dir.path(), &Sealing::default()).unwrap().image;
     assert!(image.entries[&index].parts > 20);
 }
 
@@ -200,11 +204,11 @@ async fn on_failing_disk(
 ) -> (RaftNode, Arc<AtomicBool>, Arc<AtomicBool>) {
     let (fail, hang) = (Arc::default(), Arc::default());
     let engine = Failing {
-        inner: open_dir(dir.path()).unwrap().engine,
+        inner: open_dir(dir.path(), &Sealing::default()).unwrap().engine,
         fail: Arc::clone(&fail),
         hang: Arc::clone(&hang),
     };
-    let opened = open_with(Box::new(engine), dir.path()).unwrap();
+    let opened = open_with(Box::new(engine), dir.path(), &Sealing::default()).unwrap();
     let mut config = config(dir.path());
     config.dead_disk = dead_disk;
     let node = RaftNode::start_opened(config, opened, Arc::new(Nothing), Arc::new(NoPeers))
@@ -245,5 +249,105 @@ async fn a_disk_that_hangs_too_long_is_a_fault() {
     assert!(node.failed().await.contains("has not finished a write"));
     hang.store(false, Ordering::SeqCst);
     drop(proposal.await.unwrap());
+    node.shutdown().await;
+}
+
+/// Not a cipher: enough to see whether every byte goes through it and for which place.
+struct Xor(u8);
+
+impl Sealer for Xor {
+    fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let head = place.associated_data();
+        Ok(head.iter().chain(plain).map(|b| b ^ self.0).collect())
+    }
+
+    fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let plain: Vec<u8> = sealed.iter().map(|b| b ^ self.0).collect();
+        let content = plain.strip_prefix(&place.associated_data());
+        let content = content.ok_or_else(|| SealError::new("another key or place"))?;
+        Ok(content.to_vec())
+    }
+}
+
+/// A state of one text, to see it in snapshots.
+struct Canary;
+
+const CANARY: &[u8] = b"canary-canary-canary";
+
+impl crate::StateMachine for Canary {
+    fn apply(&self, _index: u64, _command: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+    fn advance(&self, _index: u64) {}
+    fn snapshot(&self) -> crate::Capture {
+        Box::new(|| CANARY.to_vec())
+    }
+    fn restore(&self, _index: u64, bytes: &[u8]) -> Result<(), crate::RestoreError> {
+        assert_eq!(bytes, CANARY);
+        Ok(())
+    }
+}
+
+fn files_under(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => files_under(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_sealed_directory_shows_nothing_and_opens_only_with_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let sealed = |key| {
+        let mut config = config(dir.path());
+        config.sealing = Sealing::with(Arc::new(Xor(key)));
+        config
+    };
+    let node = RaftNode::start(sealed(0x5a), Arc::new(Canary), Arc::new(NoPeers));
+    let node = node.await.unwrap();
+    node.bootstrap().await.unwrap();
+    node.propose(CANARY.to_vec()).await.unwrap();
+    node.build_snapshot().await;
+    let mut status = node.status();
+    status
+        .wait_for(|status| status.snapshot.is_some())
+        .await
+        .unwrap();
+    let last = node.propose(CANARY.to_vec()).await.unwrap().index;
+    node.shutdown().await;
+    for path in files_under(dir.path()) {
+        let bytes = std::fs::read(&path).unwrap();
+        let shows = bytes.windows(CANARY.len()).any(|window| window == CANARY);
+        assert!(!shows, "{} shows the command", path.display());
+    }
+    let without = start(config(dir.path())).await.unwrap_err();
+    let no_key = |e: &StartError| {
+        matches!(
+            e,
+            StartError::Record {
+                source: RecordError::NoKey,
+                ..
+            }
+        )
+    };
+    assert!(no_key(&without), "{without:?}");
+    let other = start(sealed(1)).await.unwrap_err();
+    let unseal = |e: &StartError| {
+        matches!(
+            e,
+            StartError::Record {
+                source: RecordError::Unseal(_),
+                ..
+            }
+        )
+    };
+    assert!(unseal(&other), "{other:?}");
+    let node = RaftNode::start(sealed(0x5a), Arc::new(Canary), Arc::new(NoPeers));
+    let node = node.await.unwrap();
+    let soon = Instant::now() + Duration::from_secs(20);
+    node.wait_applied(last, soon).await.unwrap();
     node.shutdown().await;
 }

@@ -2,6 +2,7 @@ use crate::fault::Fault;
 use crate::log_store::LogStore;
 use crate::node::Opened;
 use crate::node::open_dir;
+use crate::seal::Sealing;
 use crate::state_machine::Adapter;
 use crate::state_machine::Capture;
 use crate::state_machine::RestoreError;
@@ -57,14 +58,14 @@ impl StoreBuilder<TypeConfig, LogStore, Adapter, Guard> for OnSled {
             engine,
             image,
             snapshots,
-        } = open_dir(dir.path()).unwrap();
+        } = open_dir(dir.path(), &Sealing::default()).unwrap();
         let (writer, thread) = Writer::start(engine, Fault::new()).unwrap();
         let adapter = Adapter::new(
             Arc::new(Nothing),
             Arc::new(snapshots),
             Arc::new(watch::Sender::new(0)),
         );
-        let log = LogStore::new(image, writer.clone());
+        let log = LogStore::new(image, writer.clone(), Sealing::default());
         let guard = Guard {
             writer,
             thread: Some(thread),
