@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod allocator;
+pub mod consensus;
+pub mod leader;
 pub mod orchestrator;
+pub mod peer;
 pub mod propose;
 pub mod scheduler;
 pub mod store;
