@@ -61,26 +61,35 @@ pub fn remove(tree: &Path) -> io::Result<()> {
     gone.map_or(last, Ok)
 }
 
-/// Removes the empty ones of `paths` (within their hierarchies) that the product named, and their
-/// empty parents. Cgroups still in use by others stay: that is no failure.
+/// Removes the trees the product made around `paths` (within their hierarchies), as far as nobody
+/// uses them: a cgroup in use by others cannot be removed, and that is no failure.
 pub fn prune(paths: &BTreeSet<String>) {
+    let tops: BTreeSet<&Path> = paths.iter().filter_map(|path| product_top(path)).collect();
     for root in hierarchies().unwrap_or_default() {
-        for path in paths {
-            let inner = Path::new(path.trim_start_matches('/'));
-            let ours = inner.ancestors().filter(|dir| is_products(dir));
-            for dir in ours {
-                if fs::remove_dir(root.join(dir)).is_err() && root.join(dir).exists() {
-                    break;
-                }
-            }
+        for top in &tops {
+            prune_tree(&root.join(top));
         }
     }
 }
 
-/// Whether some part of this path was named by the product.
-fn is_products(path: &Path) -> bool {
-    path.iter()
-        .any(|part| part.to_string_lossy().starts_with("weft"))
+fn prune_tree(dir: &Path) {
+    for child in children(dir) {
+        prune_tree(&child);
+    }
+    // Whoever is still inside keeps it; what is ours by name is removed with an error later on.
+    let _still_used = fs::remove_dir(dir);
+}
+
+/// The topmost part of this path that carries a name the product gives: `weft-...`.
+fn product_top(path: &str) -> Option<&Path> {
+    let named = |dir: &&Path| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("weft-")
+    };
+    Path::new(path.trim_start_matches('/'))
+        .ancestors()
+        .filter(named)
+        .last()
 }
 
 fn remove_once(tree: &Path) -> io::Result<()> {
@@ -118,6 +127,13 @@ fn children(dir: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_whole_tree_of_a_node_is_pruned_and_nothing_above_it() {
+        let top = |path| product_top(path).map(|top| top.display().to_string());
+        assert_eq!(top("/a/weft-3f/weft-x/task"), Some("a/weft-3f".to_owned()));
+        assert_eq!(top("/system.slice/ssh.service"), None);
+    }
 
     #[test]
     fn neighbours_with_longer_tags_are_not_ours() {

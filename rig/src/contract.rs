@@ -4,7 +4,6 @@
 //! When the command line changes, this is the only file that changes with it.
 
 use std::path::Path;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -124,17 +123,33 @@ pub fn running_tasks(answer: &Value) -> usize {
     rows(answer).iter().filter(|task| is_running(task)).count()
 }
 
-/// Names of the tasks in a `service ps` answer that run, with the process id where given.
-pub fn running_task_pids(answer: &Value) -> Vec<(String, Option<i32>)> {
-    rows(answer)
+/// Id of the running task called `name` (`redis.1`, or longer with the id appended) in a
+/// `service ps` answer.
+pub fn task_id(answer: &Value, name: &str) -> Option<String> {
+    let called = |task: &&Value| {
+        let full = word(task, &["name"]);
+        full == name
+            || full
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('.'))
+    };
+    let task = rows(answer)
         .iter()
         .filter(|task| is_running(task))
-        .filter_map(|task| {
-            let name = task.get("name")?.as_str()?.to_owned();
-            let pid = task.get("pid").and_then(Value::as_i64);
-            Some((name, pid.and_then(|pid| i32::try_from(pid).ok())))
-        })
-        .collect()
+        .find(called)?;
+    Some(word(task, &["id", "task_id"]).to_owned()).filter(|id| !id.is_empty())
+}
+
+/// File in a task's directory (named after the task's id, somewhere in the daemon's state or run
+/// directory) that says which process runs its command.
+pub const TASK_RECORD: &str = "running.json";
+
+/// The process in a [`TASK_RECORD`], by its number on the machine.
+pub fn task_pid(record: &Value) -> Option<i32> {
+    let pid = record
+        .pointer("/process/pid")
+        .or_else(|| record.get("pid"))?;
+    i32::try_from(pid.as_i64()?).ok()
 }
 
 /// How many nodes a `node ls` answer calls ready.
@@ -159,11 +174,6 @@ pub fn word<'a>(row: &'a Value, keys: &[&str]) -> &'a str {
     keys.iter()
         .find_map(|key| row.get(key)?.as_str())
         .unwrap_or("")
-}
-
-/// Where a daemon keeps what it knows about its tasks, below its state and run directories.
-pub fn task_dirs(state: &Path, run: &Path) -> Vec<PathBuf> {
-    vec![state.join("tasks"), run.join("tasks")]
 }
 
 fn is_running(task: &Value) -> bool {
@@ -208,7 +218,18 @@ mod tests {
         assert_eq!(running_tasks(&list), 1);
         assert_eq!(running_tasks(&json!({"tasks": list.clone()})), 1);
         assert_eq!(running_tasks(&json!({})), 0);
-        assert_eq!(running_task_pids(&list), [("a.1".to_owned(), Some(7))]);
+    }
+
+    #[test]
+    fn a_task_is_found_by_its_short_name_among_those_that_run() {
+        let tasks = json!([
+            {"name": "redis.1", "id": "old", "state": "failed"},
+            {"name": "redis.1.new", "id": "new", "state": "running"},
+            {"name": "redis.10", "id": "ten", "state": "running"},
+        ]);
+        assert_eq!(task_id(&tasks, "redis.1").as_deref(), Some("new"));
+        assert_eq!(task_pid(&json!({"process": {"pid": 7}})), Some(7));
+        assert_eq!(task_pid(&json!({})), None);
     }
 
     #[test]

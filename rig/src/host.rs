@@ -159,9 +159,21 @@ impl Host {
     /// # Errors
     /// As [`Host::run`], and [`RigError::Failed`].
     pub fn weft_ok<S: AsRef<str>>(&self, args: &[S]) -> Result<String, RigError> {
+        self.weft_ok_within(COMMAND, args)
+    }
+
+    /// Like [`Host::weft_ok`] with another limit.
+    ///
+    /// # Errors
+    /// As [`Host::weft_ok`].
+    pub fn weft_ok_within<S: AsRef<str>>(
+        &self,
+        limit: Duration,
+        args: &[S],
+    ) -> Result<String, RigError> {
         let command = self.weft_command(args);
         let line = command::line(&command);
-        let output = self.run(command)?;
+        let output = self.run_within(limit, command)?;
         if output.success() {
             return Ok(output.stdout);
         }

@@ -98,11 +98,34 @@ impl Layout {
     }
 
     /// Link in the machine's own namespace that leads to the rig's wire, when it has one. Link
-    /// names end at 15 bytes, so only short tags can have it.
+    /// names end at 15 bytes; the end of a long tag is what tells it apart.
     pub fn uplink(&self) -> String {
-        format!("weft-{}0", self.tag)
+        let name = format!("weft-{}0", self.tag);
+        let start = name.len().saturating_sub(15);
+        name.get(start..).unwrap_or(&name).to_owned()
     }
 }
 
 /// Name of the environment variable of [`Layout::marker`].
 pub const MARKER: &str = "WEFT_RIG";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_uplink_name_fits_a_link() {
+        assert_eq!(Layout::demo().uplink(), "weft-demo0");
+        assert_eq!(
+            Layout::test("rig-demo-4194304-12").uplink(),
+            "emo-4194304-120"
+        );
+    }
+
+    #[test]
+    fn a_socket_path_fits_its_address() {
+        let run = Layout::test("rig-twelve-chars-4194304-999").host_run("twelve-chars");
+        // sun_path of struct sockaddr_un holds 108 bytes with the closing zero.
+        assert!(run.join("weft.sock").as_os_str().len() < 108);
+    }
+}

@@ -20,7 +20,7 @@ use crate::teardown;
 /// [`RigError::File`] when the machine cannot be looked at.
 pub fn leftovers(layout: &Layout) -> Result<Vec<String>, RigError> {
     let mut left = Vec::new();
-    let owner = teardown::owner(layout, &[layout.state.clone()])?;
+    let owner = teardown::owner(layout, std::slice::from_ref(&layout.state))?;
     for process in process::owned(&owner)? {
         left.push(format!(
             "process {}: {}",

@@ -287,9 +287,6 @@ impl Rig {
             source,
         })?;
         let netns = Netns::create(&layout.netns(name))?;
-        if inner.state.creator.is_none() {
-            netns.alias(&layout.netns_alias(name))?;
-        }
         plug_in(
             &Netns::at(&layout.netns(WIRE)),
             &netns,

@@ -1,4 +1,5 @@
 //! The rig against real namespaces, with a stand-in for the product.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -226,7 +227,7 @@ fn maker_that_waits_to_be_killed() {
     let rig = rig("crash");
     rig.host("n1").unwrap().start_daemon().unwrap();
     // The one argument after `--skip` is free text to the test harness.
-    let out = std::env::args().last().unwrap();
+    let out = std::env::args().next_back().unwrap();
     std::fs::write(&out, rig.layout().tag).unwrap();
     poll::until::<()>(Duration::from_secs(60), || None);
 }
