@@ -12,7 +12,10 @@ fn main() -> ExitCode {
         weft_rig::leftovers::of_dead_tests().map_err(|error| vec![weft_rig::chain(&error)])
     });
     match left {
-        Ok(left) if left.is_empty() => ExitCode::SUCCESS,
+        Ok(left) if left.is_empty() => {
+            weft_rig::teardown::tidy();
+            ExitCode::SUCCESS
+        }
         Ok(lines) | Err(lines) => {
             eprintln!("tests left behind:\n{}", lines.join("\n"));
             ExitCode::FAILURE

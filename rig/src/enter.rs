@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::Child;
 use std::process::Command;
+use std::thread;
 
 use nix::sched::CloneFlags;
 
 use crate::error::RigError;
-use crate::netns::in_thread;
 
 /// Namespaces a program enters, in this order: the mount namespace last, since afterwards
 /// /proc may be another one. Not the user namespace: tasks have none of their own.
@@ -71,5 +72,13 @@ pub fn spawn(pid: i32, command: &mut Command) -> Result<Child, RigError> {
             pid,
             source,
         })
+    })
+}
+
+/// Runs `work` on a fresh thread and waits for it; a panic in it goes on in the caller.
+fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
     })
 }

@@ -73,7 +73,7 @@ pub enum RigError {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: io::Error,
+        source: weft_kernel::netns::NetnsError,
     },
     /// A change to a link failed.
     #[error("{op} link {link}")]

@@ -1,4 +1,7 @@
 //! The few link operations a wire needs, in whatever namespace the calling thread is in.
+//!
+//! Not those of `weft-kernel`: its links carry the product's mark, by which a daemon recognises
+//! what is its own to remove. A host's cable must look like any machine's network card.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;

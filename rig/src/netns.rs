@@ -1,46 +1,33 @@
-//! Network namespaces kept alive by a bind-mounted file, and work inside them.
+//! Network namespaces with a name in the file system.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::thread;
 
 use nix::mount::MsFlags;
-use nix::sched::CloneFlags;
+use weft_kernel::netns::Netns as Handle;
+use weft_kernel::netns::NetnsError;
 
 use crate::error::RigError;
 
-/// A network namespace with a name in the file system.
+/// A network namespace known by its path. Unlike a handle it keeps nothing alive: once the path
+/// is unmounted and the last process and socket are gone, so is the namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Netns {
     path: PathBuf,
 }
 
 impl Netns {
-    /// Makes a namespace and binds it to `path`, which must not exist yet. It lives until the
-    /// path is unmounted and its last process and socket are gone.
+    /// Makes a namespace with its loopback up and binds it to `path`.
     ///
     /// # Errors
     /// [`RigError::Netns`], also without root.
     pub fn create(path: &Path) -> Result<Self, RigError> {
-        let fail = |source| RigError::Netns {
-            op: "create",
-            path: path.to_owned(),
-            source,
-        };
-        File::create_new(path).map_err(fail)?;
-        // A thread of its own, because a thread that has left its namespace is never used again.
-        let bound = in_thread(|| {
-            nix::sched::unshare(CloneFlags::CLONE_NEWNET)?;
-            bind(Path::new("/proc/thread-self/ns/net"), path)
-        });
-        bound.map_err(fail)?;
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        let made = Self::at(path);
+        Handle::create(path).map_err(|source| made.fail("create", source))?;
+        Ok(made)
     }
 
     /// A namespace somebody made before.
@@ -48,6 +35,11 @@ impl Netns {
         Self {
             path: path.to_owned(),
         }
+    }
+
+    /// The namespace of this process.
+    pub fn machine() -> Self {
+        Self::at(Path::new("/proc/self/ns/net"))
     }
 
     /// The file the namespace is bound to.
@@ -58,10 +50,10 @@ impl Netns {
     /// Gives the namespace a second name, for `ip netns exec`.
     ///
     /// # Errors
-    /// [`RigError::Netns`] when the name is taken or cannot be made.
+    /// [`RigError::File`] when the name is taken or cannot be made.
     pub fn alias(&self, name: &Path) -> Result<(), RigError> {
-        let fail = |source| RigError::Netns {
-            op: "name",
+        let fail = |source| RigError::File {
+            op: "name a namespace",
             path: name.to_owned(),
             source,
         };
@@ -69,25 +61,38 @@ impl Netns {
             std::fs::create_dir_all(parent).map_err(fail)?;
         }
         File::create_new(name).map_err(fail)?;
-        bind(&self.path, name).map_err(fail)
+        let bound = nix::mount::mount(
+            Some(&self.path),
+            name,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        );
+        bound.map_err(|errno| fail(io::Error::from(errno)))
     }
 
-    /// The kernel's number of the namespace; equal numbers mean the same namespace.
+    /// The kernel's number of the namespace, as in `/proc/PID/ns/net`; equal numbers mean the
+    /// same namespace.
     ///
     /// # Errors
-    /// [`RigError::Netns`] when the file is gone.
+    /// [`RigError::File`] when the file is gone.
     pub fn inode(&self) -> Result<u64, RigError> {
         let meta = std::fs::metadata(&self.path);
+        let path = self.path.clone();
         meta.map(|meta| meta.ino())
-            .map_err(|source| self.fail("look at", source))
+            .map_err(|source| RigError::File {
+                op: "look at",
+                path,
+                source,
+            })
     }
 
     /// The open namespace, to hand a link over to it.
     ///
     /// # Errors
-    /// [`RigError::Netns`] when the file is gone.
-    pub fn open(&self) -> Result<File, RigError> {
-        File::open(&self.path).map_err(|source| self.fail("open", source))
+    /// [`RigError::Netns`] when it is gone.
+    pub fn open(&self) -> Result<Handle, RigError> {
+        Handle::open(&self.path).map_err(|source| self.fail("open", source))
     }
 
     /// Runs `work` inside the namespace, on a thread that ends with it. Sockets and processes
@@ -96,32 +101,16 @@ impl Netns {
     /// # Errors
     /// [`RigError::Netns`] when the namespace cannot be entered.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, RigError> {
-        let file = self.open()?;
-        let entered = in_thread(|| {
-            nix::sched::setns(file.as_fd(), CloneFlags::CLONE_NEWNET)?;
-            Ok(work())
-        });
-        entered.map_err(|source| self.fail("enter", source))
+        self.open()?
+            .run_in(work)
+            .map_err(|source| self.fail("enter", source))
     }
 
-    fn fail(&self, op: &'static str, source: io::Error) -> RigError {
+    fn fail(&self, op: &'static str, source: NetnsError) -> RigError {
         RigError::Netns {
             op,
             path: self.path.clone(),
             source,
         }
     }
-}
-
-fn bind(from: &Path, to: &Path) -> io::Result<()> {
-    nix::mount::mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
-    Ok(())
-}
-
-/// Runs `work` on a fresh thread and waits for it; a panic in it goes on in the caller.
-pub(crate) fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
 }

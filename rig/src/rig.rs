@@ -189,7 +189,7 @@ impl Rig {
         inner.state.uplink = true;
         inner.state.save()?;
         let uplink = inner.state.layout.uplink();
-        let machine = Netns::at(Path::new("/proc/self/ns/net"));
+        let machine = Netns::machine();
         let wire = Netns::at(&inner.state.layout.netns(WIRE));
         plug_in(&wire, &machine, "p-machine", &uplink)?;
         let (addr, bits) = (
@@ -253,12 +253,7 @@ impl Rig {
 
     fn lay_wire(&self) -> Result<(), RigError> {
         let wire = Netns::create(&self.layout().netns(WIRE))?;
-        wire.run(|| {
-            link::with_links(async |links| {
-                links.set_up("lo", true).await?;
-                links.add_bridge(BRIDGE).await
-            })
-        })?
+        wire.run(|| link::with_links(async |links| links.add_bridge(BRIDGE).await))?
     }
 
     fn host_at(&self, name: &str, last: Option<u8>) -> Result<Host, RigError> {
@@ -295,7 +290,6 @@ impl Rig {
         )?;
         netns.run(|| {
             link::with_links(async |links| {
-                links.set_up("lo", true).await?;
                 links.address(HOST_LINK, addr, subnet.prefix_len()).await?;
                 links.set_up(HOST_LINK, true).await
             })

@@ -23,6 +23,9 @@ use crate::process::Owner;
 use crate::process::ProcessId;
 use crate::state::RigState;
 
+/// Held by the one sweeper.
+const LOCK: &str = ".lock";
+
 /// Removes a rig: processes first, then what they held, files last. The record goes with the
 /// files, so an interrupted removal can be repeated.
 ///
@@ -35,7 +38,7 @@ pub fn remove(state: &RigState, reap: impl FnMut()) -> Result<(), RigError> {
     cgroup::prune(&cgroups);
     remove_cgroups(layout)?;
     if state.uplink {
-        let machine = Netns::at(Path::new("/proc/self/ns/net"));
+        let machine = Netns::machine();
         machine.run(|| link::with_links(async |links| links.remove(&layout.uplink()).await))??;
     }
     for alias in aliases(layout) {
@@ -79,7 +82,7 @@ pub fn remove(state: &RigState, reap: impl FnMut()) -> Result<(), RigError> {
 pub fn sweep() -> Result<Vec<String>, RigError> {
     let rigs = Path::new(RIGS);
     fs::create_dir_all(rigs).map_err(file("create", rigs))?;
-    let lock = rigs.join(".lock");
+    let lock = rigs.join(LOCK);
     let lock = File::create(&lock).map_err(file("open", &lock))?;
     let Ok(_guard) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else {
         return Ok(Vec::new());
@@ -93,6 +96,16 @@ pub fn sweep() -> Result<Vec<String>, RigError> {
         }
     }
     Ok(swept)
+}
+
+/// Removes the directory all rigs of tests are in, if there is none left in it.
+pub fn tidy() {
+    let rigs = Path::new(RIGS);
+    let only_lock = |mut dir: fs::ReadDir| dir.all(|e| e.is_ok_and(|e| e.file_name() == LOCK));
+    if fs::read_dir(rigs).is_ok_and(only_lock) {
+        // Who made a rig meanwhile keeps the directory: only an empty one can be removed.
+        let _in_use = fs::remove_file(rigs.join(LOCK)).and_then(|()| fs::remove_dir(rigs));
+    }
 }
 
 /// The record of a rig that nobody is responsible for; made up from the directory's name when
