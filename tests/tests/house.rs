@@ -322,8 +322,10 @@ fn name_complaints(path: &Path) -> Vec<String> {
         let part = part.to_string_lossy();
         EMPTY_NAMES.contains(&part.strip_suffix(".rs").unwrap_or(&part))
     };
-    // `tests/common/mod.rs` is Cargo's own idiom for what test binaries share.
-    let idiom = path.ends_with("tests/common/mod.rs");
+    // `tests/common/` is Cargo's own idiom for what a crate's test programs share.
+    let idiom = path
+        .parent()
+        .is_some_and(|folder| folder.ends_with("tests/common"));
     let bad = !idiom && path.iter().any(empty);
     bad.then(|| {
         format!(
