@@ -67,6 +67,8 @@ const MANAGER: &[Row] = &[
             "scheduler",
             "allocator",
             "keys",
+            // Leadership is what starts and stops the loops.
+            "consensus",
             "store",
             "propose",
             "command",
@@ -82,7 +84,14 @@ const MANAGER: &[Row] = &[
     row("orchestrator", STORE, LOOPS),
     row("scheduler", STORE, LOOPS),
     row("allocator", STORE, LOOPS),
-    row("raft", &["store", "propose", "command"], &[]),
+    // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
+    row("consensus", &["store", "propose", "command", "clock"], &[]),
+    // What other managers ask of this one; consensus itself does not know it.
+    row(
+        "peer",
+        &["consensus", "leader", "propose", "store"],
+        &["openraft", "sled"],
+    ),
     row("store", &["command"], LOOPS),
     row("propose", &["store", "command"], &["openraft", "sled"]),
     row("command", &[], LOOPS),
@@ -542,10 +551,10 @@ fn the_room_rule_finds_neighbours_by_crate_by_super_and_in_groups() {
         check("scheduler/spread.rs", "use super::super::allocator::Ipam;"),
         1
     );
-    assert_eq!(check("scheduler/mod.rs", "use super::raft::Node;"), 1);
+    assert_eq!(check("scheduler/mod.rs", "use super::consensus::Node;"), 1);
     assert_eq!(check("scheduler.rs", "fn f() { crate::api::g() }"), 1);
     assert_eq!(
-        check("scheduler.rs", "use crate::{store::View, raft::Node};"),
+        check("scheduler.rs", "use crate::{store::View, consensus::Node};"),
         1
     );
     assert_eq!(check("allocator/ipam.rs", "use tonic::Status;"), 1);
@@ -554,8 +563,8 @@ fn the_room_rule_finds_neighbours_by_crate_by_super_and_in_groups() {
 
 #[test]
 fn the_room_rule_reads_neither_comments_nor_tests() {
-    let text = "/// See [`crate::raft::Node`].\nuse crate::store::View;\n\
-                #[cfg(test)]\nmod tests {\n use crate::raft::Node;\n}";
+    let text = "/// See [`crate::consensus::Node`].\nuse crate::store::View;\n\
+                #[cfg(test)]\nmod tests {\n use crate::consensus::Node;\n}";
     let path = Path::new("scheduler/spread.rs");
     assert_eq!(room_complaints(MANAGER, path, text), [] as [&str; 0]);
 }
