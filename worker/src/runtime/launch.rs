@@ -107,7 +107,7 @@ impl TaskLaunch {
         if self.hostname.is_empty() || self.hostname.len() > HOSTNAME_MAX {
             return Err(InvalidLaunch::Hostname(self.hostname.clone()));
         }
-        for (key, _) in &self.env {
+        for key in self.env.keys() {
             if key.is_empty() || key.contains('=') {
                 return Err(InvalidLaunch::EnvName(key.clone()));
             }

@@ -128,10 +128,7 @@ async fn a_task_that_could_never_hear_the_signal_is_not_waited_for() {
     let task = launch.id;
     start(&runtime, launch).await;
     let before = Instant::now();
-    let ended = runtime
-        .stop(task, term(CEILING * 2))
-        .await
-        .unwrap();
+    let ended = runtime.stop(task, term(CEILING * 2)).await.unwrap();
     assert_eq!(ended.exit().unwrap().reason, ExitReason::Signal(9));
     assert!(before.elapsed() < CEILING);
 }

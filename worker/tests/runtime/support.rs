@@ -25,12 +25,12 @@ use weft_worker::runtime::cgroup::Cgroups;
 use weft_worker::runtime::cgroup::Group;
 
 /// Nothing here takes this long unless it is broken.
-pub const CEILING: Duration = Duration::from_secs(20);
+pub(crate) const CEILING: Duration = Duration::from_secs(20);
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// Unique on this machine.
-pub fn unique() -> String {
+pub(crate) fn unique() -> String {
     format!(
         "{}-{}",
         std::process::id(),
@@ -42,19 +42,19 @@ pub fn unique() -> String {
     clippy::disallowed_methods,
     reason = "the clock of these tests is the real one"
 )]
-pub fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
 /// Directory and control group of one test.
 #[derive(Debug)]
-pub struct Bench {
-    pub state: tempfile::TempDir,
-    pub cgroup_base: String,
+pub(crate) struct Bench {
+    pub(crate) state: tempfile::TempDir,
+    pub(crate) cgroup_base: String,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             // Not below /tmp: that is another file system inside tasks anyway.
             state: tempfile::Builder::new()
@@ -65,11 +65,11 @@ impl Bench {
         }
     }
 
-    pub fn tasks_dir(&self) -> PathBuf {
+    pub(crate) fn tasks_dir(&self) -> PathBuf {
         self.state.path().join("tasks")
     }
 
-    pub async fn open(&self) -> ProcessRuntime {
+    pub(crate) async fn open(&self) -> ProcessRuntime {
         let config = ProcessRuntimeConfig {
             shim_program: PathBuf::from(env!("CARGO_BIN_EXE_weft-shim")),
             ..ProcessRuntimeConfig::new(self.tasks_dir(), self.cgroup_base.clone(), now)
@@ -78,11 +78,11 @@ impl Bench {
     }
 
     /// A launch of a shell script that must not see this bench.
-    pub fn shell(&self, script: &str) -> TaskLaunch {
+    pub(crate) fn shell(&self, script: &str) -> TaskLaunch {
         self.launch(&["sh", "-c", script])
     }
 
-    pub fn launch(&self, command: &[&str]) -> TaskLaunch {
+    pub(crate) fn launch(&self, command: &[&str]) -> TaskLaunch {
         let command = command.iter().map(|&word| word.to_owned()).collect();
         TaskLaunch {
             hidden_dirs: vec![self.state.path().to_owned()],
@@ -114,20 +114,20 @@ impl Drop for Bench {
     }
 }
 
-pub fn task_id() -> TaskId {
+pub(crate) fn task_id() -> TaskId {
     let high = u128::from(std::process::id());
     let low = u128::from(COUNTER.fetch_add(1, Ordering::Relaxed));
     TaskId::from_entropy((high << 64) | (low << 8) | 7)
 }
 
-pub async fn start(runtime: &ProcessRuntime, launch: TaskLaunch) -> TaskObservation {
+pub(crate) async fn start(runtime: &ProcessRuntime, launch: TaskLaunch) -> TaskObservation {
     let task = launch.id;
     runtime.prepare(launch).await.unwrap();
     runtime.start(task).await.unwrap()
 }
 
 /// Runs to the end and returns it with everything the task wrote.
-pub async fn run(runtime: &ProcessRuntime, launch: TaskLaunch) -> (Exit, String) {
+pub(crate) async fn run(runtime: &ProcessRuntime, launch: TaskLaunch) -> (Exit, String) {
     let task = launch.id;
     start(runtime, launch).await;
     let exit = exit(runtime, task).await;
@@ -135,13 +135,13 @@ pub async fn run(runtime: &ProcessRuntime, launch: TaskLaunch) -> (Exit, String)
 }
 
 /// What a script that succeeds writes.
-pub async fn script(bench: &Bench, runtime: &ProcessRuntime, script: &str) -> String {
+pub(crate) async fn script(bench: &Bench, runtime: &ProcessRuntime, script: &str) -> String {
     let (exit, output) = run(runtime, bench.shell(script)).await;
     assert_eq!(exit.reason, ExitReason::Code(0), "{script}: {output}");
     output
 }
 
-pub async fn exit(runtime: &ProcessRuntime, task: TaskId) -> Exit {
+pub(crate) async fn exit(runtime: &ProcessRuntime, task: TaskId) -> Exit {
     let mut changes = runtime.changes();
     let waited = tokio::time::timeout(CEILING, async {
         loop {
@@ -155,7 +155,7 @@ pub async fn exit(runtime: &ProcessRuntime, task: TaskId) -> Exit {
     waited.await.expect("the task ends")
 }
 
-pub async fn output(runtime: &ProcessRuntime, task: TaskId) -> String {
+pub(crate) async fn output(runtime: &ProcessRuntime, task: TaskId) -> String {
     let lines = runtime.logs(task, LogQuery::default()).await.unwrap();
     let lines: Vec<_> = lines.map(|line| line.unwrap().bytes).collect().await;
     lines
@@ -165,7 +165,7 @@ pub async fn output(runtime: &ProcessRuntime, task: TaskId) -> String {
 }
 
 /// Polls a condition, without luck: it either comes or the test fails.
-pub async fn wait<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn wait<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = condition() {
@@ -187,7 +187,7 @@ fn wait_sync<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-pub async fn wait_for_output(runtime: &ProcessRuntime, task: TaskId, text: &str) {
+pub(crate) async fn wait_for_output(runtime: &ProcessRuntime, task: TaskId, text: &str) {
     let start = Instant::now();
     loop {
         let output = output(runtime, task).await;
@@ -199,7 +199,7 @@ pub async fn wait_for_output(runtime: &ProcessRuntime, task: TaskId, text: &str)
     }
 }
 
-pub fn pid(observation: &TaskObservation) -> u32 {
+pub(crate) fn pid(observation: &TaskObservation) -> u32 {
     match observation {
         TaskObservation::Running { pid, .. } => *pid,
         TaskObservation::Prepared | TaskObservation::Starting | TaskObservation::Exited(_) => {
@@ -208,11 +208,11 @@ pub fn pid(observation: &TaskObservation) -> u32 {
     }
 }
 
-pub fn term(grace: Duration) -> StopPolicy {
+pub(crate) fn term(grace: Duration) -> StopPolicy {
     StopPolicy { signal: 15, grace }
 }
 
-pub fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
         .iter()
         .map(|&(key, value)| (key.to_owned(), value.to_owned()))
@@ -221,12 +221,12 @@ pub fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 /// A network namespace with a loopback that is up.
 #[derive(Debug)]
-pub struct NetNs {
+pub(crate) struct NetNs {
     name: String,
 }
 
 impl NetNs {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let netns = Self {
             name: format!("weft-rt-{}", unique()),
         };
@@ -235,12 +235,12 @@ impl NetNs {
         netns
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.name)
     }
 
     /// What an HTTP server in there answers.
-    pub fn curl(&self, url: &str) -> Option<String> {
+    pub(crate) fn curl(&self, url: &str) -> Option<String> {
         let out = Command::new("ip")
             .args(["netns", "exec", &self.name, "curl", "-sf", "-m", "2", url])
             .output()
@@ -267,7 +267,7 @@ fn ip(args: &[&str]) {
 }
 
 /// Directories of a group in all hierarchies of this machine.
-pub fn cgroup_dirs(name: &str) -> Vec<PathBuf> {
+pub(crate) fn cgroup_dirs(name: &str) -> Vec<PathBuf> {
     let mut dirs = vec![Path::new("/sys/fs/cgroup").join(name)];
     for entry in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
         dirs.push(entry.path().join(name));

@@ -125,8 +125,13 @@ impl Hierarchy for CgroupsV2 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Cgroups;
+    use super::super::Group;
+    use super::super::detect;
     use super::*;
     use crate::runtime::NanoCpus;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
 
     /// A plain directory that looks like a group: limits are just files.
     fn pretend(dir: &Path, files: &[&str]) {
@@ -177,5 +182,39 @@ mod tests {
             refused,
             Err(CgroupError::MissingController { controller: "pids" })
         ));
+    }
+
+    /// Where this machine has the unified hierarchy mounted; tests need one, with or without
+    /// controllers.
+    fn unified() -> PathBuf {
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        detect::parse(&mountinfo).v2.expect("cgroup2 is mounted")
+    }
+
+    #[test]
+    fn a_group_is_killed_as_a_whole_and_removed() {
+        let name = format!("weft-test-v2-{}", std::process::id());
+        let cgroups = Cgroups::V2(CgroupsV2::new(unified(), &name));
+        let group = Group::Supervisors;
+        cgroups.create(group, &Limits::default()).unwrap();
+        let Cgroups::V2(v2) = &cgroups else {
+            unreachable!()
+        };
+        let dir = v2.base.join("supervisors");
+        let mut children: Vec<_> = (0..3)
+            .map(|_| Command::new("sleep").arg("1000").spawn().unwrap())
+            .collect();
+        for child in &children {
+            fs::write(dir.join("cgroup.procs"), child.id().to_string()).unwrap();
+        }
+        assert_eq!(v2.processes("supervisors").unwrap().len(), 3);
+        cgroups.kill_all(group).unwrap();
+        for child in &mut children {
+            let status = child.wait().unwrap();
+            assert_eq!(status.signal(), Some(9));
+        }
+        assert_eq!(cgroups.oom_kills(group).unwrap(), 0);
+        cgroups.remove_base().unwrap();
+        assert!(!v2.base.exists());
     }
 }
