@@ -98,3 +98,22 @@ async fn a_directory_without_a_launch_record_is_cleared_away() {
     assert!(runtime.observe().is_empty());
     assert!(!dir.exists());
 }
+
+#[tokio::test]
+async fn a_damaged_record_of_one_task_does_not_keep_the_others_from_being_adopted() {
+    let bench = Bench::new();
+    let runtime = bench.open().await;
+    let damaged = bench.launch(&["true"]);
+    let healthy = bench.launch(&["sleep", "1000"]);
+    let (damaged_id, healthy_id) = (damaged.id, healthy.id);
+    runtime.prepare(damaged).await.unwrap();
+    let running = start(&runtime, healthy).await;
+    drop(runtime);
+    let dir = bench.tasks_dir().join(damaged_id.as_str());
+    fs::write(dir.join("launch.json"), "{\"laun").unwrap();
+
+    let runtime = bench.open().await;
+    assert_eq!(runtime.observe().get(&healthy_id), Some(&running));
+    assert_eq!(runtime.observe().get(&damaged_id), None);
+    assert!(!dir.exists());
+}

@@ -111,14 +111,14 @@ impl Shared {
     /// Takes one task over; true if it is to be watched.
     fn adopt(&self, task: TaskId) -> Result<bool, AdoptError> {
         let dir = self.task_dir(task);
-        let record = dir.launch()?;
+        let record = sound(task, dir.launch())?;
         // The lock before the record: a supervisor that ends in between leaves the record.
         let supervisor_lives = supervisor_lives(&dir)?;
         let verdict = judge(Found {
             launched: record.is_some(),
-            supervised: dir.shim()?.is_some(),
+            supervised: sound(task, dir.shim())?.is_some(),
             supervisor_lives,
-            exit: dir.exit()?,
+            exit: sound(task, dir.exit())?,
         });
         info!(%task, ?verdict, "task found");
         let Some(record) = record.filter(|_| verdict != Verdict::Discard) else {
@@ -181,6 +181,21 @@ impl Shared {
         // First, so that what an interruption leaves is discarded and never taken for a task.
         gone(fs::remove_file(dir.path().join("launch.json")))?;
         gone(fs::remove_dir_all(dir.path()))
+    }
+}
+
+/// A damaged record counts as none: one task's broken file must not keep the daemon, and with it
+/// every other task, from being looked after.
+fn sound<T>(task: TaskId, read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match read {
+        Err(error)
+            if error.kind() == io::ErrorKind::InvalidData
+                || error.kind() == io::ErrorKind::UnexpectedEof =>
+        {
+            warn!(%task, %error, "damaged record, treated as missing");
+            Ok(None)
+        }
+        sound => sound,
     }
 }
 
