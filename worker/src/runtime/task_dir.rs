@@ -1,0 +1,166 @@
+//! The directory of one task: the only thing daemon, supervisor and first process share.
+//!
+//! Every record is written whole under another name, flushed, and renamed: a reader sees all of
+//! it or nothing, also after a power cut.
+
+use crate::runtime::Exit;
+use crate::runtime::TaskLaunch;
+use crate::runtime::cgroup::Cgroups;
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// What the daemon orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LaunchRecord {
+    pub(crate) launch: TaskLaunch,
+    pub(crate) cgroups: Cgroups,
+}
+
+/// A process that can be recognised after its number was given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessRecord {
+    pub(crate) pid: u32,
+    /// Start time in clock ticks since boot, as in `/proc/<pid>/stat`.
+    pub(crate) start_ticks: u64,
+}
+
+/// Written by the supervisor once the command was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunningRecord {
+    pub(crate) process: ProcessRecord,
+    pub(crate) started_at: SystemTime,
+}
+
+/// Paths and records of one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskDir(PathBuf);
+
+impl TaskDir {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory, for the owner's eyes only: environments may hold passwords.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.root_mount())
+    }
+
+    /// Where the first process mounts the task's root, in its own mount namespace.
+    pub(crate) fn root_mount(&self) -> PathBuf {
+        self.0.join("root")
+    }
+
+    /// What the supervisor itself says when it breaks.
+    pub(crate) fn shim_stderr(&self) -> PathBuf {
+        self.0.join("shim.err")
+    }
+
+    /// Locked as long as a supervisor lives, so there is never a second one.
+    pub(crate) fn open_lock(&self) -> io::Result<File> {
+        OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.0.join("shim.lock"))
+    }
+
+    pub(crate) fn launch(&self) -> io::Result<Option<LaunchRecord>> {
+        self.read("launch.json")
+    }
+
+    pub(crate) fn write_launch(&self, record: &LaunchRecord) -> io::Result<()> {
+        self.write("launch.json", record)
+    }
+
+    pub(crate) fn shim(&self) -> io::Result<Option<ProcessRecord>> {
+        self.read("shim.json")
+    }
+
+    pub(crate) fn write_shim(&self, record: &ProcessRecord) -> io::Result<()> {
+        self.write("shim.json", record)
+    }
+
+    pub(crate) fn running(&self) -> io::Result<Option<RunningRecord>> {
+        self.read("running.json")
+    }
+
+    pub(crate) fn write_running(&self, record: &RunningRecord) -> io::Result<()> {
+        self.write("running.json", record)
+    }
+
+    pub(crate) fn exit(&self) -> io::Result<Option<Exit>> {
+        self.read("exit.json")
+    }
+
+    pub(crate) fn write_exit(&self, record: &Exit) -> io::Result<()> {
+        self.write("exit.json", record)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        match fs::read(self.0.join(name)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write<T: Serialize>(&self, name: &str, record: &T) -> io::Result<()> {
+        let bytes = serde_json::to_vec(record)?;
+        let temporary = self.0.join(format!("{name}.new"));
+        let mut file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.0.join(name))?;
+        File::open(&self.0)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::ExitReason;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn a_record_reads_back_and_a_missing_one_is_none() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = TaskDir::at(temp.path().join("t"));
+        dir.create().unwrap();
+        let exit = Exit {
+            reason: ExitReason::Signal(9),
+            oom_killed: true,
+            at: UNIX_EPOCH,
+        };
+        assert_eq!(dir.exit().unwrap(), None);
+        dir.write_exit(&exit).unwrap();
+        assert_eq!(dir.exit().unwrap(), Some(exit));
+    }
+}
