@@ -8,5 +8,4 @@ mod proposer;
 pub use dialer::ManagerDialer;
 pub use machine::StoreMachine;
 pub use proposer::ClusterProposer;
-pub use proposer::Entropy;
 pub(crate) use proposer::propose_here;

@@ -1,6 +1,7 @@
 //! Proposals from any manager: to the log here, or to the leader.
 
 use crate::consensus::ManagerDialer;
+use crate::entropy::Entropy;
 use crate::propose::BoxFuture;
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
@@ -38,9 +39,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// One attempt at a leader that may be gone without a word.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
-/// Where 128 random bits come from.
-pub type Entropy = Arc<dyn Fn() -> u128 + Send + Sync>;
-
 /// A [`Proposer`] that finds the leader.
 pub struct ClusterProposer {
     raft: RaftNode,
@@ -48,7 +46,7 @@ pub struct ClusterProposer {
     dialer: ManagerDialer,
     channels: Mutex<BTreeMap<Member, Channel>>,
     clock: Arc<dyn Clock>,
-    entropy: Entropy,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl std::fmt::Debug for ClusterProposer {
@@ -74,7 +72,7 @@ impl ClusterProposer {
         store: Arc<Store>,
         dialer: ManagerDialer,
         clock: Arc<dyn Clock>,
-        entropy: Entropy,
+        entropy: Arc<dyn Entropy>,
     ) -> Self {
         ClusterProposer {
             raft,
@@ -86,13 +84,15 @@ impl ClusterProposer {
         }
     }
 
-    /// A client of another manager's peer service. Connections are kept.
-    pub fn peer(&self, member: Member) -> PeerClient<Channel> {
+    /// A connection to another manager. Connections are kept.
+    pub fn channel(&self, member: Member) -> Channel {
         let mut channels = self.channels.lock();
-        let channel = channels
-            .entry(member)
-            .or_insert_with(|| self.dialer.channel(&member));
-        PeerClient::new(channel.clone())
+        channels.entry(member).or_insert_with(|| self.dialer.channel(&member)).clone()
+    }
+
+    /// A client of another manager's peer service.
+    pub fn peer(&self, member: Member) -> PeerClient<Channel> {
+        PeerClient::new(self.channel(member))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
     }
@@ -100,7 +100,7 @@ impl ClusterProposer {
     async fn propose_command(&self, changes: Vec<Change>) -> Result<u64, ProposeError> {
         // One id for all attempts: whichever reaches the log first counts, the others change nothing.
         let command = Command {
-            id: CommandId::from_entropy((self.entropy)()),
+            id: CommandId::from_entropy(self.entropy.bits()),
             at: self.clock.timestamp(),
             changes,
         }

@@ -1,7 +1,7 @@
 //! The loops themselves: look at the state, decide in a pure function, propose, wait.
 
 use crate::allocator;
-use crate::consensus::Entropy;
+use crate::entropy::Entropy;
 use crate::leader::liveness::Liveness;
 use crate::leader::membership;
 use crate::leader::membership::MembershipStep;
@@ -51,7 +51,7 @@ pub struct ControlLoops {
     /// The time that is stamped into decisions.
     pub clock: Arc<dyn Clock>,
     /// Where new identifiers come from.
-    pub entropy: Entropy,
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl std::fmt::Debug for ControlLoops {
@@ -97,7 +97,7 @@ impl ControlLoops {
         let mut loops = JoinSet::new();
         let entropy = self.entropy.clone();
         loops.spawn(self.clone().decide("orchestrator", move |state, now| {
-            let mut new_id = || TaskId::from_entropy(entropy());
+            let mut new_id = || TaskId::from_entropy(entropy.bits());
             let plan = orchestrator::plan(state, now, &mut new_id);
             (plan.changes, plan.wake_at)
         }));
