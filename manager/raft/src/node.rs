@@ -20,8 +20,8 @@ use crate::sled_engine::SledEngine;
 use crate::snapshot::SnapshotStore;
 use crate::state_machine::Adapter;
 use crate::state_machine::StateMachine;
-use crate::status;
 use crate::status::RaftStatus;
+use crate::status::Reporter;
 use crate::types::Peer;
 use crate::types::Raft;
 use crate::types::TypeConfig;
@@ -213,13 +213,9 @@ impl RaftNode {
                 });
             }
         };
+        let reporter = Reporter::new(raft.clone(), Arc::clone(&status), peers, fault.clone()).await;
         let mut tasks = JoinSet::new();
-        tasks.spawn(status::follow(
-            raft.clone(),
-            Arc::clone(&status),
-            peers,
-            fault.clone(),
-        ));
+        tasks.spawn(reporter.run());
         let inner = Arc::new(Inner {
             raft,
             me: config.me,
