@@ -244,6 +244,11 @@ impl RaftNode {
         RaftNode { inner }
     }
 
+    /// This member, as it was started; the replicated membership may know a newer address.
+    pub fn me(&self) -> Member {
+        self.inner.me
+    }
+
     /// The service that other members call. The caller serves it and lets only managers of the
     /// cluster in.
     pub fn service(&self) -> RaftServer<RaftService> {
