@@ -4,6 +4,25 @@
 //! are applied to, and a [`Dialer`] that reaches other members; it serves
 //! [`RaftNode::service`] on its own listener, behind its own authentication.
 //!
+//! # A member's life
+//!
+//! 1. [`RaftNode::start`] from its directory, serve [`RaftNode::service`].
+//! 2. The first member of a cluster: [`RaftNode::bootstrap`]. Any other: the leader calls
+//!    [`RaftNode::add_learner`], then [`RaftNode::promote`].
+//! 3. [`RaftNode::propose`] on the leader; [`RaftNode::read_index`] on the leader and
+//!    [`RaftNode::wait_applied`] anywhere, for reads that miss nothing.
+//! 4. Watch [`RaftNode::failed`]: when it resolves, the process must end.
+//! 5. To leave: the leader calls [`RaftNode::remove`]. The number and the directory are then
+//!    never used again. To stop for a while: [`RaftNode::shutdown`].
+//!
+//! # What is promised
+//!
+//! An acknowledged command is on the disks of a majority, synced, and applied on the member
+//! that acknowledged it. A directory that is damaged, foreign or incomplete is refused at
+//! start, by the name of the record. A leader that no majority answers stops answering within
+//! one lease and stops speaking in turns, so that a successor is elected even if everything it
+//! says arrives.
+//!
 //! The consensus engine (openraft) is an implementation detail: none of its types is visible
 //! here, on disk or on the wire, since its layouts change between releases.
 #![forbid(unsafe_code)]

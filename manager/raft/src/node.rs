@@ -20,8 +20,8 @@ use crate::sled_engine::SledEngine;
 use crate::snapshot::SnapshotStore;
 use crate::state_machine::Adapter;
 use crate::state_machine::StateMachine;
-use crate::status;
 use crate::status::RaftStatus;
+use crate::status::Reporter;
 use crate::types::Peer;
 use crate::types::Raft;
 use crate::types::TypeConfig;
@@ -213,13 +213,9 @@ impl RaftNode {
                 });
             }
         };
+        let reporter = Reporter::new(raft.clone(), Arc::clone(&status), peers, fault.clone()).await;
         let mut tasks = JoinSet::new();
-        tasks.spawn(status::follow(
-            raft.clone(),
-            Arc::clone(&status),
-            peers,
-            fault.clone(),
-        ));
+        tasks.spawn(reporter.run());
         let inner = Arc::new(Inner {
             raft,
             me: config.me,
@@ -246,6 +242,11 @@ impl RaftNode {
 
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
         RaftNode { inner }
+    }
+
+    /// This member, as it was started; the replicated membership may know a newer address.
+    pub fn me(&self) -> Member {
+        self.inner.me
     }
 
     /// The service that other members call. The caller serves it and lets only managers of the

@@ -29,7 +29,9 @@ use openraft_rt::BoxStream;
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -44,6 +46,9 @@ use wire::raft_transfer_reply::Refusal;
 
 /// The largest snapshot a member takes, in bytes: it is held in memory while it is installed.
 const MAX_SNAPSHOT: u64 = 1 << 30;
+
+/// A sender that sends nothing for this long is given up, so that another transfer can begin.
+const STALLED: Duration = Duration::from_secs(20);
 
 /// The Raft service of one member. Trusts its caller to let only managers in; checks itself
 /// that a call is meant for this member of this cluster.
@@ -236,7 +241,13 @@ async fn receive(
         .and_then(meta_from_wire)
         .map_err(invalid)?;
     let mut data = BytesMut::new();
-    while let Some(part) = parts.message().await? {
+    loop {
+        let part = timeout(STALLED, parts.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("the transfer of a snapshot stalled"))?;
+        let Some(part) = part? else {
+            break;
+        };
         let Some(Part::Chunk(chunk)) = part.part else {
             return Err(Status::invalid_argument("a second head in a snapshot"));
         };

@@ -172,29 +172,79 @@ impl Clock {
     }
 }
 
-/// Keeps the status, the address book and the fault signal up to date until openraft ends.
-pub(crate) async fn follow(
+/// Keeps the status, the address book and the fault signal up to date.
+pub(crate) struct Reporter {
     raft: Raft,
     status: Arc<watch::Sender<RaftStatus>>,
     peers: Arc<Peers>,
     fault: Fault,
-) {
-    let clock = Clock::new();
-    let mut metrics = raft.metrics();
-    let mut faults = fault.subscribe();
-    loop {
-        let now = metrics.borrow_watched().clone();
-        match &now.running_state {
-            Ok(()) | Err(Fatal::Stopped) => {}
-            Err(fatal @ (Fatal::StorageError(_) | Fatal::Panicked)) => {
-                if fault.get().is_none() {
-                    fault.report(format!("the consensus engine stopped: {fatal}"));
+    clock: Clock,
+}
+
+impl Reporter {
+    /// Waits until openraft has read its own state, and reports that: a caller that just started
+    /// a member must not take it for an empty one.
+    pub(crate) async fn new(
+        raft: Raft,
+        status: Arc<watch::Sender<RaftStatus>>,
+        peers: Arc<Peers>,
+        fault: Fault,
+    ) -> Self {
+        // An answer means that its loop runs; an error, that it ended, which the metrics say.
+        drop(raft.with_raft_state(|_| ()).await);
+        let reporter = Reporter {
+            raft,
+            status,
+            peers,
+            fault,
+            clock: Clock::new(),
+        };
+        reporter.refresh(&reporter.raft.metrics().borrow_watched());
+        reporter
+    }
+
+    /// Reports every change until openraft ends.
+    pub(crate) async fn run(self) {
+        let mut metrics = self.raft.metrics();
+        let mut faults = self.fault.subscribe();
+        loop {
+            let now = metrics.borrow_watched().clone();
+            self.refresh(&now);
+            tokio::select! {
+                changed = metrics.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                changed = faults.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
                 }
             }
         }
-        let reason = fault.get();
-        status.send_if_modified(|status| {
-            let next = RaftStatus::of(&now, status, clock, reason);
+        // The engine is gone. If that was a fault reported last, say so.
+        if let Some(reason) = self.fault.get() {
+            self.status.send_modify(|status| {
+                status.fatal = Some(reason);
+                status.is_leader = false;
+            });
+        }
+    }
+
+    fn refresh(&self, metrics: &Metrics) {
+        match &metrics.running_state {
+            Ok(()) | Err(Fatal::Stopped) => {}
+            Err(fatal @ (Fatal::StorageError(_) | Fatal::Panicked)) => {
+                if self.fault.get().is_none() {
+                    let what = format!("the consensus engine stopped: {fatal}");
+                    self.fault.report(what);
+                }
+            }
+        }
+        let reason = self.fault.get();
+        self.status.send_if_modified(|status| {
+            let next = RaftStatus::of(metrics, status, self.clock, reason);
             // Every heartbeat moves these; nobody should be woken for it.
             let mut quiet = next.clone();
             quiet.quorum_acked = status.quorum_acked;
@@ -203,25 +253,6 @@ pub(crate) async fn follow(
             *status = next;
             changed
         });
-        peers.learn(status.borrow().members.values());
-        tokio::select! {
-            changed = metrics.changed() => {
-                if changed.is_err() {
-                    break;
-                }
-            }
-            changed = faults.changed() => {
-                if changed.is_err() {
-                    break;
-                }
-            }
-        }
-    }
-    // The engine is gone. If that was a fault reported last, say so.
-    if let Some(reason) = fault.get() {
-        status.send_modify(|status| {
-            status.fatal = Some(reason);
-            status.is_leader = false;
-        });
+        self.peers.learn(self.status.borrow().members.values());
     }
 }

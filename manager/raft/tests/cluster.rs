@@ -91,6 +91,8 @@ async fn a_whole_cluster_restart_keeps_everything_after_the_log_was_purged() {
         }
         for number in [1, 2, 3] {
             cluster.start(number).await.unwrap();
+            let status = cluster.node(number).status();
+            assert!(status.borrow().is_initialised(), "known at once");
         }
         cluster.write(&format!("after-{kill}"), "x").await;
         cluster.settle().await;

@@ -42,7 +42,8 @@ async fn a_cut_off_leader_is_succeeded(mute: bool, deaf: bool) {
     let next = successor(&cluster, old).await;
     let gap = cut_at.elapsed();
     println!("cut leader (mute {mute}, deaf {deaf}): successor after {gap:?}");
-    assert!(gap < Duration::from_secs(10), "{gap:?}");
+    // Theory says under 2 s; without holding a deaf leader back, 6 s were seen.
+    assert!(gap < Duration::from_secs(5), "{gap:?}");
     if deaf {
         let read = timeout(CEILING, cluster.node(old).read_index()).await;
         assert!(read.unwrap().is_err(), "a deaf leader answered a read");
@@ -95,4 +96,33 @@ async fn a_follower_that_comes_and_goes_unseats_nobody_and_catches_up() {
     assert_eq!(cluster.leader().await, leader);
     assert_eq!(cluster.node(leader).status().borrow().term, term);
     cluster.assert_same_everywhere();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_transfer_survives_cut_wires() {
+    let mut cluster = Cluster::of_one(40).await;
+    let value = "v".repeat(100_000);
+    for i in 0..100 {
+        cluster.write(&format!("k{i}"), &value).await;
+    }
+    let status = cluster.node(1).status();
+    eventually("a purged log", || status.borrow().purged).await;
+    cluster.add_host(2).await;
+    cluster.start(2).await.unwrap();
+    let member = cluster.hosts[&2].member;
+    cluster.node(1).add_learner(member).await.unwrap();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        cluster.cut(2, true, true);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        cluster.wires.heal();
+    }
+    cluster
+        .node(1)
+        .promote(member.raft_id, CEILING)
+        .await
+        .unwrap();
+    cluster.settle().await;
+    cluster.assert_same_everywhere();
+    assert_eq!(cluster.get(2, "k99"), Some(value));
 }

@@ -176,10 +176,10 @@ async fn a_directory_of_another_member_or_cluster_is_refused() {
 }
 
 /// Passes everything on until told to fail, or to hang.
-struct Failing {
-    inner: Box<dyn Engine>,
-    fail: Arc<AtomicBool>,
-    hang: Arc<AtomicBool>,
+pub(super) struct Failing {
+    pub(super) inner: Box<dyn Engine>,
+    pub(super) fail: Arc<AtomicBool>,
+    pub(super) hang: Arc<AtomicBool>,
 }
 
 impl Engine for Failing {
