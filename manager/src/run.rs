@@ -202,7 +202,6 @@ impl Manager {
         let loops = ControlLoops {
             raft: raft.clone(),
             store,
-            proposer: proposer.clone(),
             liveness,
             clock: config.clock,
             entropy: config.entropy,

@@ -6,11 +6,10 @@ use crate::leader::liveness::Liveness;
 use crate::leader::membership;
 use crate::leader::membership::MembershipStep;
 use crate::orchestrator;
-use crate::propose::ProposeError;
-use crate::propose::Proposer;
 use crate::scheduler;
 use crate::store::State;
 use crate::store::Store;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -18,9 +17,12 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use weft_proto::CommandId;
 use weft_proto::TaskId;
 use weft_proto::command::Change;
+use weft_proto::command::Command;
 use weft_proto::command::ConflictKind;
+use weft_proto::convert::decode_result;
 use weft_proto::time::Clock;
 use weft_proto::time::Timestamp;
 use weft_raft::RaftNode;
@@ -34,6 +36,8 @@ const AT_LEAST: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(100);
 /// How often silence is looked for.
 const LIVENESS: Duration = Duration::from_millis(500);
+/// How often a leader checks that it still is one.
+const OFFICE: Duration = Duration::from_millis(200);
 /// How long a learner may take to get the log before the next round tries again.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
@@ -44,8 +48,6 @@ pub struct ControlLoops {
     pub raft: RaftNode,
     /// The state.
     pub store: Arc<Store>,
-    /// Where decisions go.
-    pub proposer: Arc<dyn Proposer>,
     /// What was heard of nodes.
     pub liveness: Arc<Liveness>,
     /// The time that is stamped into decisions.
@@ -66,33 +68,67 @@ impl std::fmt::Debug for ControlLoops {
 type Decision = (Vec<Change>, Option<Timestamp>);
 
 impl ControlLoops {
-    /// Runs the loops whenever this manager leads, until `stop`.
+    /// Runs the loops whenever this manager holds the leader's office, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut status = self.raft.status();
         loop {
-            let office = tokio::select! {
+            let term = tokio::select! {
                 () = stop.cancelled() => return,
-                led = status.wait_for(|status| status.is_leader) => match led {
-                    Ok(status) => status.term,
-                    Err(_) => return,
-                },
+                term = self.take_office() => term,
             };
-            tracing::info!(term = office, "this manager leads");
+            tracing::info!(term, "this manager leads");
             self.liveness.reset();
-            let mut loops = self.spawn();
+            let mut loops = Office { loops: self.clone(), term }.spawn();
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = status.wait_for(|status| !status.is_leader || status.term != office) => {}
+                () = self.lose_office(term) => {}
                 ended = loops.join_next() => {
                     tracing::error!(?ended, "a control loop ended by itself; all start again");
                     sleep(RETRY).await;
                 }
             }
             loops.shutdown().await;
-            tracing::info!(term = office, "this manager leads no longer");
+            tracing::info!(term, "this manager leads no longer");
         }
     }
 
+    async fn take_office(&self) -> u64 {
+        let mut status = self.raft.status();
+        loop {
+            let now = status.borrow_and_update().clone();
+            if now.holds_office(Instant::now()) {
+                return now.term;
+            }
+            drop(timeout(OFFICE, status.changed()).await);
+        }
+    }
+
+    /// A leader that is cut off is told nothing, so this looks by itself.
+    async fn lose_office(&self, term: u64) {
+        loop {
+            sleep(OFFICE).await;
+            let status = self.raft.status().borrow().clone();
+            if status.term != term || !status.holds_office(Instant::now()) {
+                return;
+            }
+        }
+    }
+}
+
+/// One term of office.
+#[derive(Clone)]
+struct Office {
+    loops: ControlLoops,
+    term: u64,
+}
+
+impl Deref for Office {
+    type Target = ControlLoops;
+    fn deref(&self) -> &ControlLoops {
+        &self.loops
+    }
+}
+
+impl Office {
     fn spawn(&self) -> JoinSet<()> {
         let mut loops = JoinSet::new();
         let entropy = self.entropy.clone();
@@ -133,28 +169,41 @@ impl ControlLoops {
         }
     }
 
-    /// Proposes in batches. True if the state changed.
+    /// Proposes in batches, in this term of office only: what an isolated leader decided must not
+    /// become state under its successor. True if there is reason to decide again.
     async fn propose(&self, name: &'static str, changes: Vec<Change>) -> bool {
         let mut committed = false;
         let mut rest = changes.into_iter().peekable();
         while rest.peek().is_some() {
             let batch: Vec<Change> = rest.by_ref().take(BATCH).collect();
-            let count = batch.len();
-            match self.proposer.propose(batch).await {
-                Ok(revision) => {
-                    tracing::debug!(name, count, revision, "decided");
-                    committed = true;
-                }
-                Err(ProposeError::Conflict(conflict)) => {
-                    // Somebody was faster; the next look sees it.
-                    if conflict.kind != ConflictKind::Version {
-                        tracing::warn!(name, %conflict, "a decision was refused");
-                        sleep(RETRY).await;
-                    }
-                    return true;
-                }
+            let command = Command {
+                id: CommandId::from_entropy(self.entropy.bits()),
+                at: self.clock.timestamp(),
+                changes: batch,
+            };
+            let applied = match self.raft.propose_in_term(self.term, command.encode()).await {
+                Ok(applied) => applied,
                 Err(err) => {
                     tracing::warn!(name, %err, "a decision was not committed");
+                    sleep(RETRY).await;
+                    return true;
+                }
+            };
+            self.store.wait_for(applied.index).await;
+            match decode_result(&applied.response) {
+                Ok(Ok(revision)) => {
+                    tracing::debug!(name, count = command.changes.len(), revision, "decided");
+                    committed = true;
+                }
+                // Somebody was faster; the next look sees it.
+                Ok(Err(conflict)) if conflict.kind == ConflictKind::Version => return true,
+                Ok(Err(conflict)) => {
+                    tracing::warn!(name, %conflict, "a decision was refused");
+                    sleep(RETRY).await;
+                    return true;
+                }
+                Err(problem) => {
+                    tracing::error!(name, %problem, "an answer is not understood");
                     sleep(RETRY).await;
                     return true;
                 }
