@@ -121,7 +121,9 @@ mod tests {
                     object: Object::Node(node),
                     ..
                 } => node.status.state,
-                other => panic!("{other:?}"),
+                other @ (Change::Put { .. } | Change::Delete { .. } | Change::Guard { .. }) => {
+                    panic!("{other:?}")
+                }
             })
             .collect()
     }

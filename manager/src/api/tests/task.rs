@@ -24,7 +24,7 @@ fn some_tasks() -> House {
         task(1, &svc).slot(1).on(&node(1)).into(),
         task(9, &gone).on(&node(1)).into(),
     ]);
-    let newer = task(3, &svc).slot(1).on(&node(2));
+    let newer = task(3, &svc).slot(1).on(&node(2)).at(3_000);
     house.fake.write(vec![Change::create(newer)]);
     house
 }
