@@ -3,7 +3,9 @@
 
 pub mod allocator;
 pub mod consensus;
+pub mod dispatcher;
 pub mod leader;
+pub mod logs;
 pub mod orchestrator;
 pub mod peer;
 pub mod propose;
