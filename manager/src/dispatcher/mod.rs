@@ -14,7 +14,7 @@ mod server;
 mod session;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use assignment::assignments_for;
 pub use assignment::diff;

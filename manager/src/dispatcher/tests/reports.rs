@@ -92,7 +92,7 @@ fn what_is_no_report_is_not_read() {
     assert_eq!(read(other, Timestamp::default()), None);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn reports_of_many_tasks_are_one_transaction() {
     let (fake, presence, reporter) = world(20);
     let seat = presence.enter(node_id(1));
@@ -107,7 +107,7 @@ async fn reports_of_many_tasks_are_one_transaction() {
     assert_eq!(fake.proposals(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_task_that_changed_meanwhile_holds_up_no_other() {
     let (fake, presence, reporter) = world(2);
     let seat = presence.enter(node_id(1));
@@ -134,7 +134,7 @@ async fn a_task_that_changed_meanwhile_holds_up_no_other() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn reports_wait_until_there_is_a_leader() {
     let (fake, presence, reporter) = world(1);
     let seat = presence.enter(node_id(1));
@@ -154,7 +154,7 @@ async fn reports_wait_until_there_is_a_leader() {
     assert_eq!(fake.proposals(), 6);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn without_a_leader_reports_of_an_ended_session_are_forgotten() {
     let (fake, presence, reporter) = world(2);
     let seat = presence.enter(node_id(1));
