@@ -83,7 +83,8 @@ impl Feed {
         }
         let news = moved || !upserts.is_empty() || !removals.is_empty();
         let revision = self.seen.revision();
-        if !news && !(progress && revision > self.told) {
+        let overdue = progress && revision > self.told;
+        if !news && !overdue {
             return None;
         }
         self.told = revision;

@@ -42,22 +42,27 @@ pub(super) fn read(wire: wire::TaskReport, now: Timestamp) -> Option<(TaskId, Ta
 pub(super) struct Plan {
     /// One for each report that brings its task on.
     pub(super) changes: BTreeMap<ReportKey, Change>,
-    /// Of tasks that the state does not have on that node.
+    /// Of tasks that belong to another node. A task never moves, so this stays so.
     pub(super) foreign: Vec<ReportKey>,
+    /// Of tasks that the state does not have, or not on any node. A newer state may.
+    pub(super) unknown: Vec<ReportKey>,
 }
 
-/// What reports make of a state. A report that is no news is in neither list.
+/// What reports make of a state. A report that is no news is in no list.
 pub(super) fn plan(view: &State, reports: &BTreeMap<ReportKey, Report>) -> Plan {
     let mut plan = Plan::default();
     for (key @ (node, task), report) in reports {
-        match view.task(*task).filter(|task| task.node == Some(*node)) {
-            None => plan.foreign.push(*key),
-            Some(task) if task.status.state.agent_may_report(report.status.state) => {
-                let mut task = Task::clone(task);
-                task.status = report.status.clone();
-                plan.changes.insert(*key, Change::update(task));
-            }
-            Some(_) => {}
+        let known = view.task(*task);
+        let Some((task, on)) = known.and_then(|task| Some((task, task.node?))) else {
+            plan.unknown.push(*key);
+            continue;
+        };
+        if on != *node {
+            plan.foreign.push(*key);
+        } else if task.status.state.agent_may_report(report.status.state) {
+            let mut task = Task::clone(task);
+            task.status = report.status.clone();
+            plan.changes.insert(*key, Change::update(task));
         }
     }
     plan

@@ -85,14 +85,11 @@ impl Reporter {
 
     fn take(&self) -> Option<Reports> {
         let mut waiting = self.waiting.lock();
-        let last = waiting.keys().nth(BATCH).copied();
-        let batch = match last {
-            None => std::mem::take(&mut *waiting),
-            Some(first_left) => {
-                let left = waiting.split_off(&first_left);
-                std::mem::replace(&mut *waiting, left)
-            }
-        };
+        let batch: Reports = in_turn(waiting.keys())
+            .into_iter()
+            .take(BATCH)
+            .filter_map(|key| waiting.remove_entry(&key))
+            .collect();
         (!batch.is_empty()).then_some(batch)
     }
 
@@ -160,16 +157,30 @@ impl Reporter {
     /// Decides on this manager's own state, and on a fresh one when that does not know a task: the
     /// agent may come from a manager that was ahead.
     async fn plan(&self, batch: &Reports) -> Result<Plan, ProposeError> {
-        let first = plan(&self.store.view(), batch);
-        if first.foreign.is_empty() {
-            return Ok(first);
+        let mut decided = plan(&self.store.view(), batch);
+        if !decided.unknown.is_empty() {
+            decided = plan(&*self.proposer.fresh_view().await?, batch);
         }
-        let fresh = plan(&*self.proposer.fresh_view().await?, batch);
-        for (node, task) in &fresh.foreign {
+        for (node, task) in decided.foreign.iter().chain(&decided.unknown) {
             tracing::warn!(%node, %task, "status refused: the task is not one of this node");
         }
-        Ok(fresh)
+        Ok(decided)
     }
+}
+
+/// The first report of each node, then the second of each, and so on: a node that reports much holds
+/// up no other.
+pub(super) fn in_turn<'a>(keys: impl Iterator<Item = &'a ReportKey>) -> Vec<ReportKey> {
+    let mut turns: Vec<(usize, ReportKey)> = Vec::new();
+    for key in keys {
+        let turn = match turns.last() {
+            Some((turn, (node, _))) if *node == key.0 => turn + 1,
+            Some(_) | None => 0,
+        };
+        turns.push((turn, *key));
+    }
+    turns.sort_unstable();
+    turns.into_iter().map(|(_, key)| key).collect()
 }
 
 fn keep_newer(waiting: &mut Reports, key: ReportKey, report: Report) {

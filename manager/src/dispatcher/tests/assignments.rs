@@ -91,10 +91,11 @@ fn keys(state: &State, node: u128) -> Vec<AssignmentKey> {
 
 fn endpoint(state: &State, seen_by: u128, task: u128) -> Option<EndpointRecord> {
     let key = AssignmentKey::Endpoint(network_id(1), task_id(task));
-    match assignments_for(state, node_id(seen_by)).remove(&key)? {
-        Assignment::Endpoint(endpoint) => Some(endpoint),
-        other => panic!("{other:?} has the key of an endpoint"),
-    }
+    let record = assignments_for(state, node_id(seen_by)).remove(&key)?;
+    let Assignment::Endpoint(endpoint) = record else {
+        panic!("{record:?} has the key of an endpoint");
+    };
+    Some(endpoint)
 }
 
 fn published(state: &State, port: u16) -> PublishedRecord {

@@ -5,6 +5,7 @@ use crate::dispatcher::Pace;
 use crate::dispatcher::Presence;
 use crate::dispatcher::report::read;
 use crate::dispatcher::reporter::Reporter;
+use crate::dispatcher::reporter::in_turn;
 use crate::fixture::*;
 use crate::propose::ProposeError;
 use std::sync::Arc;
@@ -90,6 +91,14 @@ fn what_is_no_report_is_not_read() {
     let mut other = wire_report(status(TaskState::Running));
     other.status = None;
     assert_eq!(read(other, Timestamp::default()), None);
+}
+
+#[test]
+fn nodes_take_turns() {
+    let keys = [(1, 11), (1, 12), (1, 13), (2, 21), (3, 31), (3, 32)];
+    let keys = keys.map(|(node, task)| (node_id(node), task_id(task)));
+    let turns: Vec<_> = in_turn(keys.iter()).into_iter().map(|key| key.1).collect();
+    assert_eq!(turns, [11, 21, 31, 12, 32, 13].map(task_id));
 }
 
 #[tokio::test]

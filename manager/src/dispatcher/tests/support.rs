@@ -235,10 +235,11 @@ impl Agent {
     }
 
     pub(crate) async fn assignments(&mut self) -> Assignments {
-        match self.hear().await {
-            ToAgent::Assignments(step) => step.try_into().unwrap(),
-            other => panic!("{other:?} instead of assignments"),
-        }
+        let heard = self.hear().await;
+        let ToAgent::Assignments(step) = heard else {
+            panic!("{heard:?} instead of assignments");
+        };
+        step.try_into().unwrap()
     }
 
     /// The next step that carries anything but a revision.
