@@ -5,6 +5,7 @@ use crate::logs::LogQuery;
 use crate::logs::note;
 use crate::logs::subscription::Reader;
 use crate::logs::subscription::Source;
+use crate::peer::LocalLogs;
 use crate::store::State;
 use crate::store::Store;
 use futures::StreamExt;
@@ -82,28 +83,6 @@ impl LogBroker {
         (logs, receiver)
     }
 
-    /// Lines of those of the tasks whose agents hold a session with this manager: what another
-    /// manager may ask for. Tells first, by one line each with nothing but the task's id, which
-    /// tasks those are. Empty when there are none.
-    pub fn relay(&self, request: wire::RelayLogsRequest) -> LogLines {
-        let query = LogQuery {
-            tasks: parse(&request.task_ids),
-            follow: request.follow,
-            tail: request.tail,
-            all: request.all,
-            since_ms: request.since_ms,
-        };
-        let view = self.store.view();
-        let mut streams: Vec<LogLines> = Vec::new();
-        for (node, tasks) in by_node(&view, &query.tasks) {
-            let claims = tasks.iter().map(|task| claim(task.id)).collect::<Vec<_>>();
-            if let Some(lines) = self.read(node, &tasks, &query) {
-                streams.push(stream::iter(claims).chain(lines).boxed());
-            }
-        }
-        stream::select_all(streams).boxed()
-    }
-
     /// Lines of tasks of one node; `None` when its agent holds no session here.
     pub(super) fn read(
         &self,
@@ -142,6 +121,30 @@ impl LogBroker {
             at_hand: Vec::new().into_iter(),
         };
         Some(reader.boxed())
+    }
+}
+
+impl LocalLogs for LogBroker {
+    /// Lines of those of the tasks whose agents hold a session with this manager: what another
+    /// manager may ask for. Tells first, by one line each with nothing but the task's id, which
+    /// tasks those are. Empty when there are none.
+    fn relay(&self, request: wire::RelayLogsRequest) -> LogLines {
+        let query = LogQuery {
+            tasks: parse(&request.task_ids),
+            follow: request.follow,
+            tail: request.tail,
+            all: request.all,
+            since_ms: request.since_ms,
+        };
+        let view = self.store.view();
+        let mut streams: Vec<LogLines> = Vec::new();
+        for (node, tasks) in by_node(&view, &query.tasks) {
+            let claims = tasks.iter().map(|task| claim(task.id)).collect::<Vec<_>>();
+            if let Some(lines) = self.read(node, &tasks, &query) {
+                streams.push(stream::iter(claims).chain(lines).boxed());
+            }
+        }
+        stream::select_all(streams).boxed()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::logs::LogQuery;
 use crate::logs::LogSource;
 use crate::logs::Peers;
 use crate::logs::subscription::WAITING;
+use crate::peer::LocalLogs;
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -264,13 +265,6 @@ impl peer_server::Peer for Relay {
         &self,
         _: Request<wire::PresenceRequest>,
     ) -> Result<Response<wire::PresenceResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn dismiss(
-        &self,
-        _: Request<wire::DismissRequest>,
-    ) -> Result<Response<wire::DismissResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 }
