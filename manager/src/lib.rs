@@ -9,6 +9,7 @@ pub mod consensus;
 pub mod entropy;
 pub mod leader;
 pub mod logs;
+pub mod managers;
 pub mod orchestrator;
 pub mod peer;
 pub mod propose;

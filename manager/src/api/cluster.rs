@@ -4,7 +4,6 @@ use crate::allocator::AllocateError;
 use crate::api::error::ApiError;
 use crate::propose::retry::Decision;
 use crate::store::State;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use weft_pki::JoinToken;
@@ -13,7 +12,6 @@ use weft_pki::TokenSecret;
 use weft_proto::Role;
 use weft_proto::command::Change;
 use weft_proto::object::Cluster;
-use weft_proto::object::NodeState;
 
 /// The cluster.
 pub(super) fn get(state: &State) -> Result<Arc<Cluster>, ApiError> {
@@ -55,17 +53,4 @@ pub(super) fn rotate_token(
         changes: vec![Change::update(cluster)],
         outcome: (),
     })
-}
-
-/// Where the managers are reached, those that answer first.
-pub(super) fn manager_addrs(state: &State) -> Vec<String> {
-    let mut addrs: Vec<(bool, SocketAddr)> = state
-        .nodes()
-        .filter_map(|node| {
-            let down = node.status.state == NodeState::Down;
-            node.manager.map(|manager| (down, manager.addr))
-        })
-        .collect();
-    addrs.sort();
-    addrs.iter().map(|(_, addr)| addr.to_string()).collect()
 }

@@ -19,5 +19,8 @@ mod service;
 mod target;
 mod task;
 
+#[cfg(test)]
+mod tests;
+
 pub use members::Members;
 pub use server::ControlService;

@@ -11,6 +11,7 @@ use crate::api::target;
 use crate::api::task;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
+use crate::managers::manager_addrs;
 use crate::propose::Proposer;
 use crate::propose::retry::Committed;
 use crate::propose::retry::Decision;
@@ -130,7 +131,10 @@ impl Control for ControlService {
         };
         Ok(Response::new(wire::GetJoinTokenResponse {
             token: cluster::token(&view, role)?,
-            manager_addrs: cluster::manager_addrs(&view),
+            manager_addrs: manager_addrs(&view)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }))
     }
 
