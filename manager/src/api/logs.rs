@@ -7,7 +7,6 @@ use crate::api::task;
 use crate::logs::LogQuery;
 use crate::store::State;
 use weft_proto::TaskId;
-use weft_proto::time::Timestamp;
 use weft_proto::wire;
 
 /// What to read for a request whose target is a service or a single task, by name (`web.1`: the
@@ -23,8 +22,9 @@ pub(super) fn query(
     Ok(LogQuery {
         tasks,
         follow: request.follow,
-        tail: (!request.all).then_some(request.tail),
-        since: (request.since_ms != 0).then(|| Timestamp::from_millis(request.since_ms)),
+        tail: request.tail,
+        all: request.all,
+        since_ms: request.since_ms,
     })
 }
 

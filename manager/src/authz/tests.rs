@@ -65,7 +65,7 @@ fn each_service_is_open_to_whom_it_is_for_and_to_nobody_else() {
         let service = path.split('/').nth(1).unwrap();
         let expected: &[Caller] = match (service, path.as_str()) {
             (_, "/weft.v1.Ca/Issue") => &[LocalSocket, Manager, Worker, Anonymous],
-            ("weft.v1.Ca" | "weft.v1.Dispatcher", _) => &[Manager, Worker],
+            ("weft.v1.Ca" | "weft.v1.Dispatcher" | "weft.v1.Membership", _) => &[Manager, Worker],
             ("weft.v1.Control", _) => &[LocalSocket, Manager],
             ("weft.v1.Local", _) => &[LocalSocket],
             ("weft.v1.Raft" | "weft.v1.Peer", _) => &[Manager],

@@ -3,7 +3,6 @@
 use crate::ca::addr;
 use crate::ca::enrol::new_node;
 use crate::ca::error::AddressError;
-use crate::entropy::Entropy;
 use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -37,21 +36,27 @@ use weft_proto::object::NodeDescription;
 /// The raft id of the first manager.
 const FIRST_RAFT_ID: u64 = 1;
 
-/// The machine that starts a cluster.
+/// What a cluster begins from.
 #[derive(Clone, Debug)]
-pub struct Founder {
-    /// What it says about itself.
+pub struct Founding {
+    /// Settings of the new cluster.
+    pub settings: ClusterSettings,
+    /// What its first machine says about itself.
     pub description: NodeDescription,
-    /// Where other nodes will send its packets of networks.
+    /// Where other nodes will send that machine's packets of networks.
     pub data_addr: IpAddr,
     /// Where other nodes will reach it.
     pub advertise_addr: SocketAddr,
-    /// Settings of the new cluster.
-    pub settings: ClusterSettings,
+    /// From when its certificate is valid.
+    pub now: SystemTime,
+    /// Random bits that name the cluster.
+    pub cluster: u128,
+    /// Random bits that name the node.
+    pub node: u128,
 }
 
 /// A cluster that begins.
-pub struct Founding {
+pub struct Founded {
     /// The cluster and its first node, as the first transaction of the log.
     pub changes: Vec<Change>,
     /// What the first node proves its identity with.
@@ -96,23 +101,20 @@ pub enum BootstrapError {
 ///
 /// # Errors
 /// An address that no node can have, or a machine without randomness or with an impossible clock.
-pub fn bootstrap(
-    founder: Founder,
-    ids: &dyn Entropy,
-    now: SystemTime,
-) -> Result<Founding, BootstrapError> {
-    addr::check_reachable(addr::DATA, founder.data_addr)?;
-    addr::check_advertise(founder.advertise_addr)?;
-    addr::check_ingress(founder.data_addr, founder.settings.ingress_pool)?;
+pub fn bootstrap(founding: Founding) -> Result<Founded, BootstrapError> {
+    let now = founding.now;
+    addr::check_reachable(addr::DATA, founding.data_addr)?;
+    addr::check_advertise(founding.advertise_addr)?;
+    addr::check_ingress(founding.data_addr, founding.settings.ingress_pool)?;
     let identity = NodeIdentity {
-        cluster: ClusterId::from_entropy(ids.bits()),
+        cluster: ClusterId::from_entropy(founding.cluster),
         role: Role::Manager,
-        node: NodeId::from_entropy(ids.bits()),
+        node: NodeId::from_entropy(founding.node),
     };
     let root = Root::create(identity.cluster, now)?;
     let key = PrivateKey::generate()?;
     let request = certificate_request(&key)?;
-    let ttl = founder.settings.certificate_ttl;
+    let ttl = founding.settings.certificate_ttl;
     let chain = issue(&root, &request, &identity, now, ttl)?;
     let credentials = Credentials::new(key, chain, root.cert().clone())?;
     let worker_token = new_token(Role::Worker, &root)?;
@@ -124,21 +126,21 @@ pub fn bootstrap(
         worker_token: worker_token.clone(),
         manager_token: new_token(Role::Manager, &root)?,
         next_raft_id: FIRST_RAFT_ID + 1,
-        settings: founder.settings,
+        settings: founding.settings,
     };
     let manager = ManagerStatus {
         raft_id: FIRST_RAFT_ID,
-        addr: founder.advertise_addr,
+        addr: founding.advertise_addr,
     };
     let node = new_node(
         identity.node,
-        founder.description,
+        founding.description,
         NodeNumber::try_from(1)?,
-        founder.data_addr,
+        founding.data_addr,
         Some(manager),
         now.into(),
     );
-    Ok(Founding {
+    Ok(Founded {
         changes: vec![Change::create(cluster), Change::create(node)],
         credentials,
         raft_id: FIRST_RAFT_ID,
@@ -152,9 +154,9 @@ fn new_token(role: Role, root: &Root) -> Result<String, EntropyError> {
     Ok(token.reveal().as_str().to_owned())
 }
 
-impl fmt::Debug for Founding {
+impl fmt::Debug for Founded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Founding")
+        f.debug_struct("Founded")
             .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }

@@ -16,7 +16,7 @@ mod server;
 mod tests;
 
 pub use bootstrap::BootstrapError;
-pub use bootstrap::Founder;
+pub use bootstrap::Founded;
 pub use bootstrap::Founding;
 pub use bootstrap::bootstrap;
 pub use error::AddressError;

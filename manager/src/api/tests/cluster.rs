@@ -1,7 +1,7 @@
 use crate::api::tests::House;
 use crate::api::tests::house;
 use crate::api::tests::refused;
-use crate::ca::Founder;
+use crate::ca::Founding;
 use crate::ca::bootstrap;
 use crate::fixture::node;
 use std::time::Duration;
@@ -20,16 +20,18 @@ use weft_proto::wire::control_server::Control;
 
 /// A house whose cluster has a real root and real tokens.
 fn real_house() -> House {
-    let founder = Founder {
+    let founding = Founding {
         description: node(1).description,
         data_addr: node(1).data_addr,
         advertise_addr: "192.0.2.1:2377".parse().unwrap(),
         settings: defaults::settings(),
+        now: UNIX_EPOCH + Duration::from_secs(1_795_184_566),
+        cluster: 77,
+        node: 78,
     };
-    let now = UNIX_EPOCH + Duration::from_secs(1_795_184_566);
     let house = house(Vec::new());
-    let founding = bootstrap(founder, &|| 77, now).unwrap();
-    let changes = founding.changes.into_iter().map(|change| match change {
+    let founded = bootstrap(founding).unwrap();
+    let changes = founded.changes.into_iter().map(|change| match change {
         Change::Put { object, .. } if object.key() == ObjectKey::Cluster => Change::Put {
             object,
             expect: Expect::Any,

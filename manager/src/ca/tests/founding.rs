@@ -2,9 +2,8 @@ use crate::ca::AddressError;
 use crate::ca::BootstrapError;
 use crate::ca::bootstrap;
 use crate::ca::tests::found;
-use crate::ca::tests::founder;
+use crate::ca::tests::founding;
 use crate::ca::tests::house_of;
-use crate::ca::tests::ids;
 use crate::ca::tests::now;
 use weft_pki::JoinToken;
 use weft_proto::Role;
@@ -12,12 +11,12 @@ use weft_proto::object::NodeState;
 
 #[test]
 fn a_new_cluster_is_one_transaction_and_one_manager() {
-    let founding = found(now());
-    let own = founding.credentials.identity();
+    let founded = found(now());
+    let own = founded.credentials.identity();
     assert_eq!(own.role, Role::Manager);
-    assert_eq!(founding.raft_id, 1);
-    let token = founding.worker_token.clone();
-    let house = house_of(founding.changes, now());
+    assert_eq!(founded.raft_id, 1);
+    let token = founded.worker_token.clone();
+    let house = house_of(founded.changes, now());
     let cluster = house.cluster();
     assert_eq!((cluster.id, cluster.next_raft_id), (own.cluster, 2));
     assert_eq!(cluster.worker_token, token);
@@ -30,9 +29,9 @@ fn a_new_cluster_is_one_transaction_and_one_manager() {
 
 #[test]
 fn the_tokens_of_a_new_cluster_are_for_their_roles_and_pin_its_root() {
-    let founding = found(now());
-    let root = founding.credentials.root().digest();
-    let cluster = house_of(founding.changes, now()).cluster();
+    let founded = found(now());
+    let root = founded.credentials.root().digest();
+    let cluster = house_of(founded.changes, now()).cluster();
     for (text, role) in [
         (cluster.worker_token, Role::Worker),
         (cluster.manager_token, Role::Manager),
@@ -54,13 +53,13 @@ fn a_founding_shows_no_secret_in_debug() {
 
 #[test]
 fn a_founder_needs_an_address_that_others_can_reach() {
-    let mut unspecified = founder();
+    let mut unspecified = founding(now());
     unspecified.advertise_addr = "0.0.0.0:2377".parse().unwrap();
-    let mut portless = founder();
+    let mut portless = founding(now());
     portless.advertise_addr = "192.0.2.1:0".parse().unwrap();
-    let mut ingress = founder();
+    let mut ingress = founding(now());
     ingress.data_addr = "10.255.0.1".parse().unwrap();
-    let error = |founder| match bootstrap(founder, &ids(), now()) {
+    let error = |founding| match bootstrap(founding) {
         Err(BootstrapError::Address(error)) => error,
         other => panic!("{other:?}"),
     };

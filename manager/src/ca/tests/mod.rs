@@ -6,7 +6,7 @@ mod over_tls;
 mod renew;
 
 use crate::ca::CaService;
-use crate::ca::Founder;
+use crate::ca::Founded;
 use crate::ca::Founding;
 use crate::ca::bootstrap;
 use crate::fixture;
@@ -48,12 +48,15 @@ struct House {
     ca: CaService,
 }
 
-fn founder() -> Founder {
-    Founder {
+fn founding(now: SystemTime) -> Founding {
+    Founding {
         description: fixture::node(1).description,
         data_addr: fixture::node(1).data_addr,
         advertise_addr: "192.0.2.1:2377".parse().unwrap(),
         settings: defaults::settings(),
+        now,
+        cluster: ids()(),
+        node: ids()(),
     }
 }
 
@@ -63,8 +66,8 @@ fn ids() -> impl Fn() -> u128 + Send + Sync + 'static {
     || u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn found(at: SystemTime) -> Founding {
-    bootstrap(founder(), &ids(), at).unwrap()
+fn found(at: SystemTime) -> Founded {
+    bootstrap(founding(at)).unwrap()
 }
 
 fn house() -> House {

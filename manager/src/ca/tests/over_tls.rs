@@ -43,10 +43,10 @@ struct Manager {
 
 async fn manager() -> Manager {
     let at = SystemClock.now();
-    let founding = found(at);
-    let root = founding.credentials.root().clone();
-    let live = LiveCredentials::new(founding.credentials).unwrap();
-    let house = house_of(founding.changes, at);
+    let founded = found(at);
+    let root = founded.credentials.root().clone();
+    let live = LiveCredentials::new(founded.credentials).unwrap();
+    let house = house_of(founded.changes, at);
     let key = PrivateKey::generate().unwrap();
     let mut request = house.request(2, Role::Worker);
     request.csr_der = csr(&key);
