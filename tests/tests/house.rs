@@ -54,7 +54,19 @@ const fn row(
 const LOOPS: &[&str] = &["tonic", "openraft", "weft_raft", "sled"];
 const STORE: &[&str] = &["store", "propose", "command", "clock"];
 const FACES: &[&str] = &[
-    "store", "propose", "command", "clock", "convert", "health", "metrics",
+    "store",
+    "propose",
+    "command",
+    "clock",
+    "convert",
+    "health",
+    "metrics",
+    // Pure choices of numbers and addresses for what is made by hand.
+    "allocator",
+    "entropy",
+    "logs",
+    "managers",
+    "status",
 ];
 
 const MANAGER: &[Row] = &[
@@ -67,6 +79,7 @@ const MANAGER: &[Row] = &[
             "scheduler",
             "allocator",
             "keys",
+            "entropy",
             // Leadership is what starts and stops the loops.
             "consensus",
             "store",
@@ -79,13 +92,23 @@ const MANAGER: &[Row] = &[
     row("api", FACES, &["openraft", "sled"]),
     row("dispatcher", FACES, &["openraft", "sled"]),
     row("ca", FACES, &["openraft", "sled"]),
+    // Knows callers and calls, and nothing of what the calls do.
+    row("authz", &[], &["openraft", "sled"]),
+    row("logs", FACES, &["openraft", "sled"]),
+    row("managers", &["store"], LOOPS),
+    row("status", &["allocator", "propose"], &["openraft", "sled"]),
+    row("entropy", &[], LOOPS),
     row("keys", STORE, LOOPS),
     // Never each other.
     row("orchestrator", STORE, LOOPS),
     row("scheduler", STORE, LOOPS),
     row("allocator", STORE, LOOPS),
     // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
-    row("consensus", &["store", "propose", "command", "clock"], &[]),
+    row(
+        "consensus",
+        &["store", "propose", "command", "clock", "entropy"],
+        &[],
+    ),
     // What other managers ask of this one; consensus itself does not know it.
     row(
         "peer",
