@@ -1,9 +1,24 @@
-//! Output of tasks, as the API asks for it.
+//! Output of tasks: from agents, through whichever managers hold their sessions, to readers.
+
+mod broker;
+mod cluster;
+mod subscription;
+
+#[cfg(test)]
+mod tests;
+
+pub use broker::LogBroker;
+pub use broker::SessionLogs;
+pub use cluster::ClusterLogs;
+pub use cluster::Peers;
 
 use futures::Stream;
 use std::pin::Pin;
 use weft_proto::TaskId;
 use weft_proto::wire;
+
+/// Lines on their way to a reader. Dropping it ends the query everywhere.
+pub type LogLines = Pin<Box<dyn Stream<Item = wire::LogLine> + Send>>;
 
 /// Which lines of which tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,4 +40,13 @@ pub trait LogSource: Send + Sync {
     /// The lines, of each task in the order it wrote them. What cannot be read comes as a line with
     /// a `note`, and the stream goes on. Dropping the stream ends the query.
     fn logs(&self, query: LogQuery) -> Pin<Box<dyn Stream<Item = wire::LogLine> + Send>>;
+}
+
+/// A line that is not from a task, and says what could not be read.
+fn note(node: impl ToString, text: String) -> wire::LogLine {
+    wire::LogLine {
+        node_id: node.to_string(),
+        note: text,
+        ..wire::LogLine::default()
+    }
 }

@@ -87,7 +87,10 @@ impl ClusterProposer {
     /// A connection to another manager. Connections are kept.
     pub fn channel(&self, member: Member) -> Channel {
         let mut channels = self.channels.lock();
-        channels.entry(member).or_insert_with(|| self.dialer.channel(&member)).clone()
+        channels
+            .entry(member)
+            .or_insert_with(|| self.dialer.channel(&member))
+            .clone()
     }
 
     /// A client of another manager's peer service.
