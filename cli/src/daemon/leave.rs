@@ -27,7 +27,7 @@ impl NodeHandle {
             tracing::warn!(why = format!("{why:#}"), "leaving all the same");
         }
         let Some(node) = running.take() else { bail!("this node is in no cluster") };
-        self.control().refuse("this node is leaving its cluster".to_owned());
+        self.control().refuse(|| "this node is leaving its cluster".to_owned());
         let problems = node.worker.clear().await;
         node.stop().await;
         self.config.paths.forget()?;

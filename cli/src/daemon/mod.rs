@@ -9,6 +9,7 @@ mod node;
 mod node_file;
 mod paths;
 mod socket;
+mod worker;
 
 pub(crate) use address::Advertise;
 pub(crate) use paths::Paths;
@@ -30,6 +31,8 @@ pub(crate) struct DaemonConfig {
     pub(crate) paths: Paths,
     /// The node's name for people; the machine's own unless given.
     pub(crate) hostname: String,
+    /// Below which cgroup its tasks are: two daemons on one machine need two.
+    pub(crate) cgroup_parent: String,
 }
 
 /// Runs until SIGTERM or SIGINT. Tasks go on running: the next daemon adopts them.

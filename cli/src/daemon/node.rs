@@ -3,6 +3,7 @@
 use crate::daemon::DaemonConfig;
 use crate::daemon::node_file::NodeFile;
 use crate::daemon::socket::ControlSwitch;
+use crate::daemon::worker::Worker;
 use anyhow::Context;
 use anyhow::bail;
 use std::net::SocketAddr;
@@ -22,7 +23,6 @@ use weft_pki::NodeIdentity;
 use weft_proto::Role;
 use weft_proto::time::Clock;
 use weft_proto::wire;
-use weft_worker::run::Worker;
 
 /// How long parts may take to end before the process ends anyway.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ impl NodeHandle {
         fatal: mpsc::Sender<String>,
     ) -> Self {
         let control = Arc::new(ControlSwitch::default());
-        control.refuse(NOT_A_MEMBER.to_owned());
+        control.refuse(|| NOT_A_MEMBER.to_owned());
         NodeHandle { config, clock, fatal, control, running: Mutex::new(None) }
     }
 
@@ -119,10 +119,13 @@ impl NodeHandle {
             Some((manager, live)) => (Some(manager), live),
             None => (None, LiveCredentials::new(credentials)?),
         };
-        let worker = crate::daemon::worker::start(self, identity, &file, live.clone()).await?;
+        let worker = self.start_worker(identity, &file, live.clone()).await?;
         match &manager {
             Some(manager) => self.control.connect(manager.control_routes()),
-            None => self.control.refuse(not_a_manager(&file.managers)),
+            None => {
+                let worker = worker.clone();
+                self.control.refuse(move || not_a_manager(&worker.managers()));
+            }
         }
         let stop = CancellationToken::new();
         let watcher = tokio::spawn(watch(
@@ -130,7 +133,6 @@ impl NodeHandle {
             worker.clone(),
             stop.clone(),
             self.fatal.clone(),
-            self.control.clone(),
         ));
         tracing::info!(node = %identity.node, role = %identity.role, cluster = %identity.cluster, "part of a cluster");
         Ok(Running { identity, file, credentials: live, manager, worker, stop, watcher })
@@ -141,6 +143,11 @@ impl NodeHandle {
         if let Some(running) = self.running.lock().await.take() {
             running.stop().await;
         }
+    }
+
+    /// From now on this node is in no cluster.
+    pub(super) fn left(&self) {
+        self.control.refuse(|| NOT_A_MEMBER.to_owned());
     }
 
     /// What this node is, for people.
@@ -223,13 +230,12 @@ impl Running {
     }
 }
 
-/// Reports what ends the process, and keeps the refusal of a worker up to date.
+/// Reports what ends the process.
 async fn watch(
     manager: Option<Manager>,
     worker: Worker,
     stop: CancellationToken,
     fatal: mpsc::Sender<String>,
-    control: Arc<ControlSwitch>,
 ) {
     let failed = async {
         match &manager {
@@ -237,27 +243,11 @@ async fn watch(
             None => std::future::pending().await,
         }
     };
-    tokio::pin!(failed);
-    let mut managers = worker.follow_managers();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            why = &mut failed => {
-                drop(fatal.send(format!("the manager cannot go on: {why}")).await);
-                return;
-            }
-            why = worker.failed() => {
-                drop(fatal.send(format!("the agent cannot go on: {why}")).await);
-                return;
-            }
-            changed = managers.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                if manager.is_none() {
-                    control.refuse(not_a_manager(&managers.borrow_and_update().clone()));
-                }
-            }
-        }
-    }
+    let why = tokio::select! {
+        () = stop.cancelled() => return,
+        why = failed => format!("the manager cannot go on: {why}"),
+        why = worker.failed() => format!("the agent cannot go on: {why}"),
+    };
+    // Full means that somebody else said so already.
+    drop(fatal.try_send(why));
 }

@@ -28,7 +28,7 @@ use weft_proto::wire::local_server::LocalServer;
 #[derive(Debug, Default)]
 pub(crate) struct ControlSwitch {
     routes: ArcSwapOption<Routes>,
-    refusal: ArcSwapOption<String>,
+    refusal: ArcSwapOption<Refusal>,
 }
 
 impl ControlSwitch {
@@ -37,10 +37,18 @@ impl ControlSwitch {
         self.routes.store(Some(Arc::new(routes)));
     }
 
-    /// From now on calls are refused with this reason.
-    pub(crate) fn refuse(&self, why: String) {
-        self.refusal.store(Some(Arc::new(why)));
+    /// From now on calls are refused with this reason, asked for anew each time.
+    pub(crate) fn refuse(&self, why: impl Fn() -> String + Send + Sync + 'static) {
+        self.refusal.store(Some(Arc::new(Refusal(Box::new(why)))));
         self.routes.store(None);
+    }
+}
+
+struct Refusal(Box<dyn Fn() -> String + Send + Sync>);
+
+impl std::fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&(self.0)())
     }
 }
 
@@ -67,7 +75,7 @@ impl Service<http::Request<Body>> for Control {
             return Box::pin(async move { routes.call(request).await });
         }
         let why = self.0.refusal.load_full();
-        let why = why.map_or_else(|| "this node is in no cluster".to_owned(), |w| (*w).clone());
+        let why = why.map_or_else(|| "this node is in no cluster".to_owned(), |why| (why.0)());
         Box::pin(async move { Ok(Status::failed_precondition(why).into_http()) })
     }
 }
