@@ -2,6 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod dataplane;
+pub mod db;
 pub mod desired;
 pub mod dns;
+#[cfg(test)]
+mod fixture;
+pub mod observed;
+pub mod reconciler;
 pub mod runtime;
+pub mod task;
