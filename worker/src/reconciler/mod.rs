@@ -41,6 +41,10 @@ use weft_proto::time::Clock;
 /// Number of SIGTERM: what ends a task whose spec is not known any more.
 const SIGTERM: i32 = 15;
 
+/// How long a task waits for a network that cannot be made, before it fails and the cluster may
+/// try elsewhere: several rounds of retries, so that a passing problem is no failure.
+pub const NETWORK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a reconciler works with.
 #[derive(Debug)]
 pub struct Parts<N> {
@@ -58,6 +62,8 @@ pub struct Parts<N> {
     pub applied: watch::Sender<u64>,
     /// Stamps reports.
     pub clock: Arc<dyn Clock>,
+    /// See [`NETWORK_PATIENCE`].
+    pub network_patience: Duration,
 }
 
 /// Makes this node what it should be.
@@ -201,14 +207,16 @@ impl<N: Network> Reconciler<N> {
             Some(Err(_)) => memory.stuck_since.or_else(|| Some(Instant::now())),
             Some(Ok(_)) | None => None,
         };
+        let patience = self.parts.network_patience;
+        let given_up = memory
+            .stuck_since
+            .is_some_and(|since| since.elapsed() >= patience);
         loop {
             let step = next(&View {
                 task,
                 reported: memory.reported,
                 netns,
-                stuck: memory
-                    .stuck_since
-                    .map_or(Duration::ZERO, |since| since.elapsed()),
+                network_given_up: given_up,
                 seen,
                 busy: self.controller.is_busy(task.id),
                 failure: self.controller.start_failure(task.id),

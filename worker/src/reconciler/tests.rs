@@ -74,6 +74,7 @@ impl World {
             reports: reports_tx,
             applied: applied_tx,
             clock: Arc::new(SystemClock),
+            network_patience: Duration::from_secs(1),
         });
         let running = tokio::spawn(reconciler.run(stop.clone()));
         World {

@@ -12,7 +12,6 @@ pub use controller::Job;
 pub use launch::NodeFacts;
 pub use launch::launch;
 pub use launch::stop_policy;
-pub use step::NETWORK_PATIENCE;
 pub use step::Step;
 pub use step::View;
 pub use step::next;

@@ -4,16 +4,11 @@ use crate::runtime::TaskObservation;
 use crate::task::Failure;
 use crate::task::end;
 use std::path::PathBuf;
-use std::time::Duration;
 use weft_proto::object::Task;
 use weft_proto::object::TaskStatus;
 use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
 use weft_proto::time::Timestamp;
-
-/// How long a task waits for a network that cannot be made, before it fails and the cluster may
-/// try elsewhere: several rounds of retries, so that a passing problem is no failure.
-pub const NETWORK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that is known here about a task.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +19,8 @@ pub struct View<'a> {
     pub reported: TaskState,
     /// Its network namespace, or why there is none; `None`: no round was made for it yet.
     pub netns: Option<&'a Result<PathBuf, String>>,
-    /// For how long its network could not be made.
-    pub stuck: Duration,
+    /// Its network could not be made for so long that the cluster should try elsewhere.
+    pub network_given_up: bool,
     /// What the runtime has of it; `None`: nothing.
     pub seen: Option<&'a TaskObservation>,
     /// A verb is being carried out for it.
@@ -138,7 +133,7 @@ fn ready(view: &View<'_>) -> Result<PathBuf, Step> {
     }
     match view.netns {
         Some(Ok(path)) => Ok(path.clone()),
-        Some(Err(reason)) if view.stuck >= NETWORK_PATIENCE => {
+        Some(Err(reason)) if view.network_given_up => {
             Err(Step::Report(end::no_network(reason, view.now)))
         }
         Some(Err(_)) | None => Err(Step::Wait),

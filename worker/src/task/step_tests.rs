@@ -42,7 +42,7 @@ struct World {
     task: Task,
     netns: Option<Result<PathBuf, String>>,
     seen: Option<TaskObservation>,
-    stuck: Duration,
+    network_given_up: bool,
     busy: bool,
 }
 
@@ -55,7 +55,7 @@ impl World {
             task,
             netns: Some(Ok("/ns".into())),
             seen,
-            stuck: Duration::ZERO,
+            network_given_up: false,
             busy: false,
         }
     }
@@ -69,7 +69,7 @@ impl World {
             task: &self.task,
             reported: self.task.status.state,
             netns: self.netns.as_ref(),
-            stuck: self.stuck,
+            network_given_up: self.network_given_up,
             seen: self.seen.as_ref(),
             busy: self.busy,
             failure: None,
@@ -168,7 +168,7 @@ fn a_network_that_stays_broken_fails_the_task_with_its_reason() {
     let mut world = World::new(TaskState::Preparing, DesiredState::Running, None);
     world.netns = Some(Err("no bridge".into()));
     assert_eq!(world.next(), Step::Wait);
-    world.stuck = NETWORK_PATIENCE;
+    world.network_given_up = true;
     let Step::Report(status) = world.next() else {
         panic!("a report");
     };
@@ -180,7 +180,7 @@ fn a_network_that_stays_broken_fails_the_task_with_its_reason() {
 fn a_broken_network_does_not_end_a_running_task() {
     let mut world = World::new(TaskState::Running, DesiredState::Running, Some(running()));
     world.netns = Some(Err("no bridge".into()));
-    world.stuck = NETWORK_PATIENCE * 2;
+    world.network_given_up = true;
     assert_eq!(world.next(), Step::Wait);
 }
 
