@@ -1,6 +1,16 @@
 //! A worker: the agent, and the reconcilers that turn its assignments into kernel state.
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod dataplane;
+pub mod db;
+pub mod describe;
 pub mod desired;
 pub mod dns;
+#[cfg(test)]
+mod fixture;
+pub mod observed;
+pub mod reconciler;
+pub mod run;
 pub mod runtime;
+pub mod task;

@@ -1,0 +1,401 @@
+//! One session at a time with any manager.
+
+use crate::agent::Managers;
+use crate::agent::Outbox;
+use crate::agent::Verdict;
+use crate::agent::judge;
+use crate::agent::logs::Logs;
+use crate::agent::words;
+use crate::desired::Desired;
+use crate::runtime::Runtime;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+use tonic::transport::Channel;
+use tracing::debug;
+use tracing::info;
+use tracing::warn;
+use weft_proto::NodeId;
+use weft_proto::assignment::Assignments;
+use weft_proto::convert::ConvertError;
+use weft_proto::object::NodeDescription;
+use weft_proto::wire;
+use weft_proto::wire::agent_message::Kind as Up;
+use weft_proto::wire::dispatcher_client::DispatcherClient;
+use weft_proto::wire::manager_message::Kind as Down;
+
+/// A manager that accepted the connection must welcome within this, connecting included; one that
+/// cannot is worse than the next one.
+const WELCOME: Duration = Duration::from_secs(3);
+/// A manager that answers heartbeats and then is silent for this long, or for three heartbeats if
+/// that is longer, is left. One that never answers any is watched by the connection's keepalive
+/// alone, which takes 4 s.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Used until a manager says how often to send heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Bounds of what a manager may ask for: neither a flood nor silence.
+const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// Reports that the cluster does not show yet are sent again this often: a manager may have lost
+/// its leader before it could pass them on.
+const RESEND: Duration = Duration::from_secs(2);
+/// A session that lasted this long worked; one that ends sooner is a failed try, so that a manager
+/// whose every session breaks at once is not asked ten times a second.
+const STEADY: Duration = Duration::from_secs(1);
+/// Messages waiting to be sent.
+const QUEUE: usize = 64;
+/// Tasks in one status message.
+const REPORTS: usize = 500;
+/// Bytes of one message from a manager: a snapshot for a node with thousands of endpoints.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// Makes channels to managers: `weft_pki::channel` with the node's credentials, or a test's own.
+pub type Dial = Arc<dyn Fn(SocketAddr) -> Channel + Send + Sync>;
+
+/// What the agent says of its node when a session begins.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// The node.
+    pub node: NodeId,
+    /// What it is made of.
+    pub description: NodeDescription,
+    /// Where other nodes send its VXLAN packets.
+    pub data_addr: IpAddr,
+}
+
+/// Holds one session at a time, for ever.
+pub struct Agent {
+    /// What is said first.
+    pub hello: Hello,
+    /// Whom to ask.
+    pub managers: Managers,
+    /// How to reach them.
+    pub dial: Dial,
+    /// What this node should be; only the agent writes it.
+    pub desired: watch::Sender<Arc<Desired>>,
+    /// What the cluster does not know yet.
+    pub outbox: watch::Receiver<Outbox>,
+    /// The revision up to which the node is as desired.
+    pub applied: watch::Receiver<u64>,
+    /// Where output of tasks is read.
+    pub runtime: Arc<dyn Runtime>,
+    /// Seed of the order of managers and of pauses.
+    pub seed: u64,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("hello", &self.hello)
+            .field("managers", &self.managers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a session ended or never began.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Failed(String),
+    #[error("the manager ended the session")]
+    Closed,
+    #[error("no welcome within {WELCOME:?}")]
+    NoWelcome,
+    #[error("the manager said nothing for {0:?}")]
+    Silent(Duration),
+    #[error("the manager takes no messages")]
+    Stalled,
+    #[error("the manager lags behind: it is at revision {theirs}, this node knows {ours}")]
+    Behind { theirs: u64, ours: u64 },
+    #[error("the manager sent a change before any snapshot")]
+    OutOfOrder,
+    #[error("the manager sent something this version does not understand: {0}")]
+    Garbled(#[from] ConvertError),
+}
+
+impl From<tonic::Status> for Ended {
+    fn from(status: tonic::Status) -> Self {
+        Ended::Failed(words(&status))
+    }
+}
+
+impl Agent {
+    /// Holds sessions until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let mut told = BTreeMap::new();
+        while !shutdown.is_cancelled() {
+            let known = self.desired.borrow().managers.clone();
+            self.managers.learn(&known);
+            let Some(addr) = self.managers.next(&mut rng) else {
+                warn!("no manager is known; nothing to do");
+                shutdown.cancelled().await;
+                return;
+            };
+            let mut session = Session::new(&self);
+            let begun_at = Instant::now();
+            let ended = tokio::select! {
+                () = shutdown.cancelled() => return,
+                ended = session.hold(addr) => ended,
+            };
+            let (began, named) = (session.began, std::mem::take(&mut session.named));
+            drop(session);
+            self.managers.learn(&named);
+            // The same trouble with the same manager is told once.
+            let reason = ended.to_string();
+            if told.get(&addr) == Some(&reason) && !began {
+                debug!(manager = %addr, %reason, "still no session with this manager");
+            } else {
+                warn!(manager = %addr, %reason, "no session with this manager; trying the next");
+                told.insert(addr, reason);
+            }
+            let pause = if began && begun_at.elapsed() >= STEADY {
+                self.managers.lost(addr, &mut rng)
+            } else {
+                self.managers.failed(&mut rng)
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// One session, from the first try to connect until it ends.
+struct Session<'a> {
+    agent: &'a Agent,
+    /// Its snapshot was taken.
+    began: bool,
+    /// The managers that this one named.
+    named: Vec<SocketAddr>,
+    /// It answers heartbeats, so its silence means something.
+    answers: bool,
+    sent: Outbox,
+}
+
+impl<'a> Session<'a> {
+    fn new(agent: &'a Agent) -> Self {
+        Session {
+            agent,
+            began: false,
+            named: Vec::new(),
+            answers: false,
+            sent: Outbox::new(),
+        }
+    }
+
+    async fn hold(&mut self, addr: SocketAddr) -> Ended {
+        match self.try_hold(addr).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn try_hold(&mut self, addr: SocketAddr) -> Result<std::convert::Infallible, Ended> {
+        let (up, queue) = mpsc::channel(QUEUE);
+        send(&up, self.hello()).await?;
+        let channel = (self.agent.dial)(addr);
+        let mut client = DispatcherClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+        let begin = async {
+            let response = client.session(ReceiverStream::new(queue)).await?;
+            let mut down = response.into_inner();
+            let welcome = welcome(&mut down).await?;
+            Ok::<_, Ended>((down, welcome))
+        };
+        let (mut down, welcome) = timeout(WELCOME, begin)
+            .await
+            .map_err(|_| Ended::NoWelcome)??;
+        self.named = addresses(&welcome.manager_addrs);
+        let period = heartbeat_period(&welcome);
+        info!(manager = %addr, ?period, "session with this manager");
+
+        let agent = self.agent;
+        let mut logs = Logs::new(agent.hello.node, Arc::clone(&agent.runtime), up.clone());
+        let mut outbox = agent.outbox.clone();
+        let mut applied = agent.applied.clone();
+        outbox.mark_changed();
+        let mut beat = tokio::time::interval(period);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut resend = tokio::time::interval_at(Instant::now() + RESEND, RESEND);
+        resend.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let patience = SILENCE.max(period * 3);
+        let mut heard = Instant::now();
+        loop {
+            let answers = self.answers;
+            let silence = async move {
+                if answers {
+                    tokio::time::sleep_until(heard + patience).await;
+                } else {
+                    std::future::pending().await
+                }
+            };
+            // Every arm is cancel-safe; what an arm does runs to its end.
+            tokio::select! {
+                message = down.message() => {
+                    heard = Instant::now();
+                    let message = message?.ok_or(Ended::Closed)?;
+                    self.take(message, &mut logs)?;
+                }
+                _ = beat.tick() => send(&up, heartbeat(&applied)).await?,
+                Ok(()) = applied.changed() => {
+                    applied.mark_unchanged();
+                    send(&up, heartbeat(&applied)).await?;
+                }
+                Ok(()) = outbox.changed() => {
+                    outbox.mark_unchanged();
+                    self.report(&outbox, &up).await?;
+                }
+                _ = resend.tick() => {
+                    self.sent.clear();
+                    self.report(&outbox, &up).await?;
+                }
+                () = silence => return Err(Ended::Silent(patience)),
+            }
+        }
+    }
+
+    fn hello(&self) -> Up {
+        Up::Hello(wire::Hello {
+            description: Some((&self.agent.hello.description).into()),
+            data_addr: self.agent.hello.data_addr.to_string(),
+        })
+    }
+
+    fn take(&mut self, message: wire::ManagerMessage, logs: &mut Logs) -> Result<(), Ended> {
+        match message.kind {
+            Some(Down::Assignments(wire)) => self.assign(wire.try_into()?),
+            Some(Down::LogRequest(request)) => {
+                let desired = Arc::clone(&self.agent.desired.borrow());
+                logs.open(request, &desired);
+                Ok(())
+            }
+            Some(Down::LogCancel(cancel)) => {
+                logs.cancel(cancel.subscription);
+                Ok(())
+            }
+            Some(Down::Welcome(welcome)) => {
+                self.named = addresses(&welcome.manager_addrs);
+                Ok(())
+            }
+            // A newer manager's message that this version does not know.
+            None => Ok(()),
+        }
+    }
+
+    fn assign(&mut self, step: Assignments) -> Result<(), Ended> {
+        let present = Arc::clone(&self.agent.desired.borrow());
+        match judge(&present, &step, self.began) {
+            Verdict::Behind => Err(Ended::Behind {
+                theirs: step.revision,
+                ours: present.revision,
+            }),
+            Verdict::OutOfOrder => Err(Ended::OutOfOrder),
+            Verdict::Ignore => {
+                warn!(
+                    theirs = step.revision,
+                    ours = present.revision,
+                    "ignored an old change"
+                );
+                Ok(())
+            }
+            Verdict::Take => {
+                self.began = true;
+                if !step.snapshot && step.upserts.is_empty() && step.removals.is_empty() {
+                    self.answers = true;
+                }
+                let next = present.after(step);
+                if next != *present {
+                    debug!(
+                        revision = next.revision,
+                        tasks = next.tasks.len(),
+                        "assigned"
+                    );
+                    self.agent.desired.send_replace(Arc::new(next));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what this session did not send yet.
+    async fn report(
+        &mut self,
+        outbox: &watch::Receiver<Outbox>,
+        up: &mpsc::Sender<wire::AgentMessage>,
+    ) -> Result<(), Ended> {
+        let now = outbox.borrow().clone();
+        let fresh = now
+            .iter()
+            .filter(|(task, status)| self.sent.get(*task) != Some(*status));
+        let tasks: Vec<_> = fresh
+            .map(|(task, status)| wire::TaskReport {
+                task_id: task.to_string(),
+                status: Some(status.into()),
+            })
+            .collect();
+        for some in tasks.chunks(REPORTS) {
+            let report = wire::StatusReport {
+                tasks: some.to_vec(),
+            };
+            send(up, Up::Status(report)).await?;
+        }
+        self.sent = now;
+        Ok(())
+    }
+}
+
+async fn welcome(down: &mut Streaming<wire::ManagerMessage>) -> Result<wire::Welcome, Ended> {
+    match down.message().await?.ok_or(Ended::Closed)?.kind {
+        Some(Down::Welcome(welcome)) => Ok(welcome),
+        Some(Down::Assignments(_) | Down::LogRequest(_) | Down::LogCancel(_)) | None => {
+            Err(Ended::NoWelcome)
+        }
+    }
+}
+
+fn heartbeat(applied: &watch::Receiver<u64>) -> Up {
+    Up::Heartbeat(wire::Heartbeat {
+        applied_revision: *applied.borrow(),
+    })
+}
+
+fn heartbeat_period(welcome: &wire::Welcome) -> Duration {
+    let (least, most) = HEARTBEAT_RANGE;
+    match welcome.heartbeat_period_ms {
+        0 => HEARTBEAT,
+        ms => Duration::from_millis(ms).clamp(least, most),
+    }
+}
+
+/// Addresses that cannot be read are left out: the others are as good.
+fn addresses(texts: &[String]) -> Vec<SocketAddr> {
+    let parsed = texts.iter().filter_map(|text| text.parse().ok());
+    parsed.collect()
+}
+
+/// Queues a message. A queue that stays full means a manager that reads nothing.
+async fn send(up: &mpsc::Sender<wire::AgentMessage>, kind: Up) -> Result<(), Ended> {
+    let message = wire::AgentMessage { kind: Some(kind) };
+    match timeout(SILENCE, up.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Ended::Closed),
+        Err(_) => Err(Ended::Stalled),
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

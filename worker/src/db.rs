@@ -1,0 +1,196 @@
+//! The last assignments on disk: a node that starts with no manager in reach keeps its tasks and
+//! its data plane.
+//!
+//! One file, replaced in one step: eight bytes of magic, CRC-32C of the rest (little endian), then
+//! a snapshot as it comes over the wire.
+
+use crate::desired::Desired;
+use prost::Message;
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use weft_proto::assignment::Assignments;
+use weft_proto::convert::ConvertError;
+use weft_proto::wire;
+
+const MAGIC: [u8; 8] = *b"weft-as1";
+const HEADER: usize = MAGIC.len() + 4;
+
+/// Where one node keeps its last assignments. One process uses it at a time.
+#[derive(Clone, Debug)]
+pub struct Db {
+    dir: PathBuf,
+}
+
+/// The assignments could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The file could not be read.
+    #[error("cannot read the last assignments in {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what was written.
+    #[error("the last assignments in {} are damaged; they come anew from a manager", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is whole, and this version cannot read it.
+    #[error("the last assignments in {} cannot be understood; they come anew from a manager", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: ConvertError,
+    },
+    /// The file could not be written.
+    #[error("cannot write the assignments to {}: check free space", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The file could not be removed.
+    #[error("cannot remove {}", path.display())]
+    Remove {
+        /// The directory.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Db {
+    /// Keeps its file in `<state_dir>/agent`, which [`Db::save`] makes.
+    pub fn new(state_dir: &Path) -> Self {
+        Db {
+            dir: state_dir.join("agent"),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("assignments.pb")
+    }
+
+    /// The assignments saved last; `None` if there are none. Blocks on the disk.
+    pub fn load(&self) -> Result<Option<Desired>, DbError> {
+        let path = self.file();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DbError::Read { path, source }),
+        };
+        let Some(wire) = decode(&bytes) else {
+            return Err(DbError::Damaged { path });
+        };
+        let step =
+            Assignments::try_from(wire).map_err(|source| DbError::Content { path, source })?;
+        Ok(Some(Desired::default().after(step)))
+    }
+
+    /// Saves `desired` in place of what was there; on an error that still is. Blocks on the disk.
+    pub fn save(&self, desired: &Desired) -> Result<(), DbError> {
+        let path = self.file();
+        let bytes = encode(&wire::Assignments::from(&desired.to_snapshot()));
+        self.write(&path, &bytes)
+            .map_err(|source| DbError::Write { path, source })
+    }
+
+    /// Removes everything, for a node that leaves.
+    pub fn remove(&self) -> Result<(), DbError> {
+        match fs::remove_dir_all(&self.dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DbError::Remove {
+                path: self.dir.clone(),
+                source,
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        // For the owner's eyes only: environments of tasks may hold passwords.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)?;
+        let temporary = path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+fn encode(wire: &wire::Assignments) -> Vec<u8> {
+    let body = wire.encode_to_vec();
+    let mut bytes = Vec::with_capacity(HEADER + body.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<wire::Assignments> {
+    let rest = bytes.strip_prefix(&MAGIC)?;
+    let (checksum, body) = rest.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*checksum) != crc32c::crc32c(body) {
+        return None;
+    }
+    wire::Assignments::decode(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::desired;
+    use crate::fixture::task;
+
+    #[test]
+    fn what_was_saved_last_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::new(dir.path());
+        assert_eq!(db.load().unwrap(), None);
+        db.save(&desired(1, [task(1)])).unwrap();
+        db.save(&desired(2, [task(1), task(2)])).unwrap();
+        assert_eq!(db.load().unwrap(), Some(desired(2, [task(1), task(2)])));
+        db.remove().unwrap();
+        assert_eq!(db.load().unwrap(), None);
+        db.remove().unwrap();
+    }
+
+    #[test]
+    fn a_file_cut_or_changed_anywhere_is_noticed() {
+        let whole = encode(&wire::Assignments::from(
+            &desired(1, [task(1)]).to_snapshot(),
+        ));
+        assert!(decode(&whole).is_some());
+        for at in 0..whole.len() {
+            assert!(decode(&whole[..at]).is_none(), "cut at {at}");
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert!(decode(&flipped).is_none(), "flipped at {at}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Composition: builds the worker's rooms, joins them by channels, and owns their end.
+
+use crate::agent::Agent;
+use crate::agent::Dial;
+use crate::agent::Hello;
+use crate::agent::Managers;
+use crate::agent::Outbox;
+use crate::agent::Renewal;
+use crate::agent::keep_outbox;
+use crate::agent::keep_saved;
+use crate::dataplane::Network;
+use crate::db::Db;
+use crate::desired::Desired;
+use crate::dns::ResolvConf;
+use crate::reconciler;
+use crate::reconciler::NETWORK_PATIENCE;
+use crate::reconciler::Parts;
+use crate::reconciler::Reconciler;
+use crate::runtime::Runtime;
+use crate::task::NodeFacts;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+use tracing::info;
+use weft_pki::Expect;
+use weft_pki::Keystore;
+use weft_pki::LiveCredentials;
+use weft_proto::NodeId;
+use weft_proto::object::NodeDescription;
+use weft_proto::time::Clock;
+
+/// Reports on their way from the reconciler; it waits when there are more.
+const REPORTS: usize = 256;
+
+/// What a worker is told when it starts.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Where the daemon keeps its state; tasks do not see it.
+    pub state_dir: PathBuf,
+    /// Where the daemon keeps sockets and namespaces; tasks do not see it.
+    pub run_dir: PathBuf,
+    /// This node.
+    pub me: NodeId,
+    /// What it is made of.
+    pub description: NodeDescription,
+    /// Where other nodes send its VXLAN packets.
+    pub data_addr: IpAddr,
+    /// Managers to begin with; those that a manager names are added.
+    pub managers: Vec<SocketAddr>,
+    /// On a manager: its own advertised address, which its agent asks first.
+    pub own_manager: Option<SocketAddr>,
+    /// The node's identity in use.
+    pub credentials: Arc<LiveCredentials>,
+    /// Where a renewed identity is kept.
+    pub keystore: Keystore,
+    /// The node's resolvers.
+    pub resolv_conf: ResolvConf,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Seed of orders and pauses; different on every node and at every start.
+    pub seed: u64,
+}
+
+/// Why a worker ended although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A part of it ended.
+    #[error("the worker's {0} ended by itself")]
+    Ended(&'static str),
+    /// A part of it panicked.
+    #[error("a part of the worker broke")]
+    Broke(#[source] JoinError),
+}
+
+/// Runs the worker until `shutdown`. Tasks and networks outlive it: the next start adopts them.
+pub async fn run(
+    config: WorkerConfig,
+    runtime: Arc<dyn Runtime>,
+    network: impl Network,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let live = Arc::clone(&config.credentials);
+    let dial: Dial =
+        Arc::new(move |addr| weft_pki::channel(addr, Arc::clone(&live), Expect::any_manager()));
+    // Ends every part when this function does, however it does.
+    let end = shutdown.child_token();
+    let _guard = end.clone().drop_guard();
+
+    let db = Db::new(&config.state_dir);
+    let known = load(&db);
+    let saved = known.revision;
+    info!(
+        node = %config.me, revision = known.revision, tasks = known.tasks.len(),
+        "worker starts with its last assignments"
+    );
+    let (desired, desired_rx) = watch::channel(Arc::new(known));
+    let (reports, reports_rx) = mpsc::channel(REPORTS);
+    let (outbox, outbox_rx) = watch::channel(Outbox::new());
+    let (applied, applied_rx) = watch::channel(0);
+
+    let agent = Agent {
+        hello: Hello {
+            node: config.me,
+            description: config.description.clone(),
+            data_addr: config.data_addr,
+        },
+        managers: Managers::new(config.managers.clone(), config.own_manager),
+        dial: Arc::clone(&dial),
+        desired,
+        outbox: outbox_rx,
+        applied: applied_rx,
+        runtime: Arc::clone(&runtime),
+        seed: config.seed,
+    };
+    let renewal = Renewal {
+        live: Arc::clone(&config.credentials),
+        keystore: config.keystore.clone(),
+        clock: Arc::clone(&config.clock),
+        desired: desired_rx.clone(),
+        configured: config.managers.clone(),
+        dial,
+        seed: config.seed.wrapping_add(1),
+    };
+    let reconciler = Reconciler::new(Parts {
+        desired: desired_rx.clone(),
+        node: NodeFacts {
+            id: config.me,
+            hostname: config.description.hostname,
+            resolv_conf: config.resolv_conf,
+            hidden_dirs: vec![config.state_dir, config.run_dir],
+        },
+        runtime,
+        network,
+        reports,
+        applied,
+        clock: config.clock,
+        network_patience: NETWORK_PATIENCE,
+    });
+
+    let mut parts = JoinSet::new();
+    let saver = keep_saved(db, desired_rx.clone(), saved, end.clone());
+    let keeper = keep_outbox(reports_rx, desired_rx, outbox);
+    spawn(&mut parts, "record of assignments", saver);
+    spawn(&mut parts, "outbox", keeper);
+    spawn(&mut parts, "agent", agent.run(end.clone()));
+    spawn(&mut parts, "certificate renewal", renewal.run(end.clone()));
+
+    let reconciled = reconciler.run(end.clone());
+    let outcome = tokio::select! {
+        _ = reconciled => Err(RunError::Ended("reconciler")),
+        ended = parts.join_next() => Err(match ended {
+            Some(Ok(name)) => RunError::Ended(name),
+            Some(Err(error)) => RunError::Broke(error),
+            None => RunError::Ended("last part"),
+        }),
+    };
+    // Asked to end, every part ends by itself, in any order.
+    let asked = shutdown.is_cancelled();
+    end.cancel();
+    while parts.join_next().await.is_some() {}
+    if asked { Ok(()) } else { outcome }
+}
+
+/// Ends and removes every task, every network and the record of assignments, for a node that
+/// leaves its cluster; call it when [`run`] has ended. Does all it can, and returns what it could
+/// not do, for people.
+pub async fn clear(
+    state_dir: &Path,
+    runtime: Arc<dyn Runtime>,
+    network: &mut impl Network,
+) -> Vec<String> {
+    let mut problems = reconciler::clear(runtime, network).await;
+    problems.extend(
+        Db::new(state_dir)
+            .remove()
+            .err()
+            .map(|error| error.to_string()),
+    );
+    problems
+}
+
+/// A damaged record is as good as none: nothing is touched until a manager says what is wanted.
+fn load(db: &Db) -> Desired {
+    match db.load() {
+        Ok(known) => known.unwrap_or_default(),
+        Err(error) => {
+            error!(%error, "this node waits for a manager before it touches any task");
+            Desired::default()
+        }
+    }
+}
+
+fn spawn(
+    parts: &mut JoinSet<&'static str>,
+    name: &'static str,
+    part: impl Future<Output = ()> + Send + 'static,
+) {
+    parts.spawn(async move {
+        part.await;
+        name
+    });
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! What a task's launch order says. Pure.
+
+use crate::desired::Desired;
+use crate::dns::ResolvConf;
+use crate::dns::task_resolv_conf;
+use crate::runtime::Limits;
+use crate::runtime::NanoCpus;
+use crate::runtime::StopPolicy;
+use crate::runtime::TaskLaunch;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use weft_proto::NodeId;
+use weft_proto::convert::signal_number;
+use weft_proto::object::Task;
+
+/// Where programs are looked up if the service does not say: what login shells use.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Longest host name Linux takes (`__NEW_UTS_LEN`).
+const HOSTNAME_MAX: usize = 64;
+
+/// Number of SIGTERM, for a spec whose signal has no number.
+const SIGTERM: u8 = 15;
+
+/// What a task is told and not shown of its node.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Which node.
+    pub id: NodeId,
+    /// Its host name.
+    pub hostname: String,
+    /// Its resolvers and search domains.
+    pub resolv_conf: ResolvConf,
+    /// Directories that no task sees: keys, state and sockets of the daemon.
+    pub hidden_dirs: Vec<PathBuf>,
+}
+
+/// The launch order of a task in its network namespace.
+pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts, desired: &Desired) -> TaskLaunch {
+    let spec = &task.spec;
+    let hostname = hostname(task);
+    TaskLaunch {
+        command: spec.command.clone(),
+        env: environment(task, node),
+        working_dir: PathBuf::from(spec.working_dir.as_deref().unwrap_or("/")),
+        user: spec.user.clone(),
+        limits: Limits {
+            cpu: (spec.limits.nano_cpus > 0).then_some(NanoCpus(spec.limits.nano_cpus)),
+            memory_bytes: (spec.limits.memory_bytes > 0).then_some(spec.limits.memory_bytes),
+            pids: None,
+        },
+        netns: Some(netns),
+        resolv_conf: task_resolv_conf(&node.resolv_conf, reaches_outside(task, desired)),
+        hosts: hosts(&hostname, task),
+        hidden_dirs: node.hidden_dirs.clone(),
+        hostname,
+        ..TaskLaunch::new(task.id, Vec::new())
+    }
+}
+
+/// How a task is asked to end, as its spec says.
+pub fn stop_policy(task: &Task) -> StopPolicy {
+    StopPolicy {
+        signal: signal_number(&task.spec.stop_signal)
+            .unwrap_or(SIGTERM)
+            .into(),
+        grace: task.spec.stop_grace,
+    }
+}
+
+fn hostname(task: &Task) -> String {
+    if let Some(name) = &task.spec.hostname {
+        return name.to_string();
+    }
+    let name = task.name();
+    if name.len() <= HOSTNAME_MAX {
+        name
+    } else {
+        task.id.short().to_owned()
+    }
+}
+
+/// What the service asks for wins over what is filled in, but not over who the task is.
+fn environment(task: &Task, node: &NodeFacts) -> BTreeMap<String, String> {
+    let defaults = [("PATH".to_owned(), DEFAULT_PATH.to_owned())];
+    let asked = task.spec.env.iter().map(|line| {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        (name.to_owned(), value.to_owned())
+    });
+    let facts = [
+        ("WEFT_TASK_ID", task.id.to_string()),
+        ("WEFT_TASK_NAME", task.name()),
+        ("WEFT_SERVICE_NAME", task.service_name.to_string()),
+        ("WEFT_NODE_NAME", node.hostname.clone()),
+        ("WEFT_NODE_ID", node.id.to_string()),
+    ];
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
+    defaults.into_iter().chain(asked).chain(facts).collect()
+}
+
+/// Whether outside names are of use to it: not when all its networks are internal.
+fn reaches_outside(task: &Task, desired: &Desired) -> bool {
+    let mut networks = task.spec.networks.iter().peekable();
+    networks.peek().is_none()
+        || networks.any(|network| {
+            desired
+                .networks
+                .get(&network.id)
+                .is_none_or(|record| !record.internal)
+        })
+}
+
+fn hosts(hostname: &str, task: &Task) -> String {
+    let mut text =
+        String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    let ingress = task.ingress_addr.map(IpAddr::V4);
+    let mut own: Vec<_> = task.addresses.values().copied().collect();
+    // Connections to its own name go over a network of its own where there is one.
+    own.extend(ingress.filter(|_| own.is_empty()));
+    for address in own {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{address}\t{hostname}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::node_facts;
+    use crate::fixture::task;
+
+    #[test]
+    fn a_task_knows_who_and_where_it_is() {
+        let mut task = task(1);
+        task.spec.env = vec!["A=b=c".into(), "WEFT_TASK_NAME=other".into()];
+        let launch = launch(&task, "/ns".into(), &node_facts(), &Desired::default());
+        assert_eq!(launch.env["A"], "b=c");
+        assert_eq!(launch.env["WEFT_TASK_NAME"], "web.1");
+        assert_eq!(launch.env["WEFT_NODE_NAME"], "host");
+        assert_eq!(launch.env["PATH"], DEFAULT_PATH);
+        assert_eq!(launch.hostname, "web.1");
+        assert_eq!(launch.netns, Some("/ns".into()));
+        assert_eq!(launch.hidden_dirs, node_facts().hidden_dirs);
+    }
+
+    #[test]
+    fn its_own_path_wins_over_the_default() {
+        let mut task = task(1);
+        task.spec.env = vec!["PATH=/opt".into()];
+        let launch = launch(&task, "/ns".into(), &node_facts(), &Desired::default());
+        assert_eq!(launch.env["PATH"], "/opt");
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_host_is_replaced_by_its_identifier() {
+        let mut task = task(1);
+        task.service_name = "a".repeat(63).parse().unwrap();
+        assert_eq!(hostname(&task), task.id.short());
+    }
+
+    #[test]
+    fn zero_means_no_limit() {
+        let launch = launch(&task(1), "/ns".into(), &node_facts(), &Desired::default());
+        assert_eq!(launch.limits, Limits::default());
+    }
+}

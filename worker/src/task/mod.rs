@@ -1,0 +1,17 @@
+//! The life of a task on this node: what is to be done next ([`next`], pure), what to launch
+//! ([`launch`], pure), and the [`Controller`] that does it.
+
+mod controller;
+mod end;
+mod launch;
+mod step;
+
+pub use controller::Controller;
+pub use controller::Failure;
+pub use controller::Job;
+pub use launch::NodeFacts;
+pub use launch::launch;
+pub use launch::stop_policy;
+pub use step::Step;
+pub use step::View;
+pub use step::next;
