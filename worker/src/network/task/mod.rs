@@ -1,0 +1,11 @@
+//! A task's namespace: links to its networks, virtual addresses, a resolver.
+
+mod attach;
+pub(super) mod dns;
+mod resolver;
+pub mod vip;
+
+pub use attach::attach;
+pub use attach::detach;
+pub use attach::open;
+pub use resolver::Resolver;
