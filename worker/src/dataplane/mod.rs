@@ -3,8 +3,6 @@
 mod ingress;
 mod memory;
 mod plane;
-#[cfg(test)]
-mod tests;
 
 pub use ingress::IngressPlane;
 pub use ingress::NoIngress;

@@ -18,6 +18,7 @@ use weft_kernel::netlink::BadName;
 use weft_kernel::netlink::BridgeSpec;
 use weft_kernel::netlink::Device;
 use weft_kernel::netlink::IfName;
+use weft_kernel::netlink::Mac;
 use weft_kernel::netlink::Netlink;
 use weft_kernel::netlink::NetlinkError;
 use weft_kernel::netlink::PortFlags;
@@ -27,6 +28,10 @@ use weft_kernel::netns::Netns;
 use weft_proto::NetworkId;
 use weft_proto::TaskId;
 use weft_proto::defaults;
+
+/// The bridge's own Ethernet address, the same everywhere: nobody ever talks to it. No address makes
+/// a task's one like it.
+const BRIDGE_MAC: Mac = Mac([2, 0xfe, 0, 0, 0, 1]);
 
 /// A network that is there.
 #[derive(Clone, Debug)]
@@ -92,6 +97,11 @@ async fn devices(
     tunnel: &VxlanSpec,
 ) -> Result<Joined, NetlinkError> {
     let bridge = netlink.ensure_bridge(bridge).await?;
+    // Otherwise the bridge takes over the address of one port or another, and each time the kernel
+    // forgets all neighbours of the bridge, also those that were set for good.
+    if bridge.observe().await?.mac != Some(BRIDGE_MAC) {
+        bridge.set_mac(BRIDGE_MAC).await?;
+    }
     let made = host.ensure_vxlan(tunnel, &netlink).await;
     let tunnel = match made {
         // Its source or number is fixed at creation; the node has another data address now.
