@@ -37,7 +37,7 @@ pub enum NetworkError {
         of: String,
         /// What failed.
         #[source]
-        cause: NetlinkError,
+        cause: Box<NetlinkError>,
     },
     /// The packet rules could not be set.
     #[error("failed to set the packet rules of {of}")]

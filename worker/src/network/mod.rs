@@ -13,6 +13,7 @@ mod mac;
 pub mod overlay;
 mod place;
 pub mod rules;
+mod sight;
 pub mod task;
 pub mod wanted;
 

@@ -30,14 +30,16 @@ impl Ruleset {
     /// The ruleset whose sets, chains and rules `frame` adds to `table`. Give another `version`
     /// whenever the rules change: a daemon that finds an older one replaces the whole table.
     pub fn new(table: Table, version: u32, frame: Batch) -> Self {
-        let sets = frame.steps().iter().filter_map(|step| match step {
-            Step::AddSet(_, set) => Some(set.clone()),
-            _ => None,
-        });
+        let mut sets = Vec::new();
+        for step in frame.steps() {
+            if let Step::AddSet(_, set) = step {
+                sets.push(set.clone());
+            }
+        }
         Self {
             table,
             marker: format!("rules_{version}"),
-            sets: sets.collect(),
+            sets,
             frame,
         }
     }

@@ -1,7 +1,8 @@
 //! What this node's networks and tasks need, out of what a manager told. Pure.
 
 use super::mac_of;
-use super::task::dns;
+use super::sight;
+use super::sight::Sights;
 use crate::desired::Desired;
 use crate::dns::DnsTable;
 use ipnet::IpNet;
@@ -76,12 +77,19 @@ pub struct TaskNet {
     pub id: TaskId,
     /// Its links.
     pub links: Vec<TaskLink>,
-    /// The virtual addresses it can reach, each with the backends that take new connections.
-    pub vips: BTreeMap<IpAddr, Vec<IpAddr>>,
-    /// The names it can see.
-    pub names: Arc<DnsTable>,
+    /// What it sees of others on its networks.
+    pub sight: Sight,
     /// Whether it may ask for names outside the cluster: not when all its networks are internal.
     pub asks_outside: bool,
+}
+
+/// What a task sees of others. Tasks on the same networks share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The virtual addresses it can reach, each with the backends that take new connections.
+    pub vips: Arc<BTreeMap<IpAddr, Vec<IpAddr>>>,
+    /// The names it can see.
+    pub names: Arc<DnsTable>,
 }
 
 /// Everything this node needs.
@@ -118,8 +126,10 @@ pub fn wanted(
     desired: &Desired,
 ) -> Wanted {
     let mut wanted = Wanted::default();
+    let mut sights = Sights::new(desired, networks);
     for task in tasks.values() {
-        let net = links(here, task, networks).map(|links| task_net(task, links, networks, desired));
+        let net =
+            links(here, task, networks).map(|links| task_net(task, links, networks, &mut sights));
         if let Ok(net) = &net {
             for link in &net.links {
                 let Some(network) = networks.get(&link.network) else {
@@ -140,7 +150,7 @@ pub fn wanted(
 }
 
 fn overlay(here: &Here, network: &NetworkRecord, desired: &Desired) -> Overlay {
-    let elsewhere = on(desired, network.id).filter(|endpoint| endpoint.node != here.node);
+    let elsewhere = sight::on(desired, network.id).filter(|endpoint| endpoint.node != here.node);
     Overlay {
         id: network.id,
         vni: network.vni,
@@ -181,45 +191,14 @@ fn task_net(
     task: &Task,
     links: Vec<TaskLink>,
     networks: &BTreeMap<NetworkId, NetworkRecord>,
-    desired: &Desired,
+    sights: &mut Sights<'_>,
 ) -> TaskNet {
     let ids: BTreeSet<_> = links.iter().map(|link| link.network).collect();
-    let services = desired.services.values();
-    let vips = services
-        .filter(|service| ids.contains(&service.network))
-        .filter_map(|service| {
-            let ready = ready(desired, service.network, service.service);
-            service.vip.map(|vip| (vip, ready))
-        });
     let mut known = ids.iter().filter_map(|id| networks.get(id));
     TaskNet {
         id: task.id,
-        vips: vips.collect(),
-        names: Arc::new(dns::table(desired, &ids, networks)),
         asks_outside: ids.is_empty() || known.any(|network| !network.internal),
+        sight: sights.of(ids),
         links,
     }
-}
-
-/// The endpoints of one network.
-pub(super) fn on(
-    desired: &Desired,
-    network: NetworkId,
-) -> impl Iterator<Item = &weft_proto::assignment::EndpointRecord> {
-    let first = (network, TaskId::from_entropy(0));
-    let all = desired.endpoints.range(first..);
-    all.take_while(move |((of, _), _)| *of == network)
-        .map(|(_, endpoint)| endpoint)
-}
-
-/// The addresses of a service's tasks that take new connections on one network, sorted.
-pub(super) fn ready(
-    desired: &Desired,
-    network: NetworkId,
-    service: weft_proto::ServiceId,
-) -> Vec<IpAddr> {
-    let ready = on(desired, network).filter(|endpoint| endpoint.service == service);
-    let ready = ready.filter(|endpoint| endpoint.ready);
-    let addresses: BTreeSet<_> = ready.map(|endpoint| endpoint.addr).collect();
-    addresses.into_iter().collect()
 }

@@ -78,9 +78,14 @@ async fn what_a_task_sends_under_another_address_arrives_nowhere() {
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
         let mut buffer = [0; 16];
-        for _ in 0..2 {
+        for turn in 0..2 {
             honest.send_to(b"true", at).unwrap();
-            receiver.recv_from(&mut buffer).unwrap();
+            let received = receiver.recv_from(&mut buffer);
+            assert!(
+                received.is_ok(),
+                "{name}, {turn}: {received:?} {}",
+                oracle(&liar, "ip", &["neigh"])
+            );
             lying.send_to(b"false", at).unwrap();
         }
         // The lies went first: whoever gets the truth has not got them.

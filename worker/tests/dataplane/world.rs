@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 use tempfile::TempDir;
 use weft_kernel::netlink::AddressOptions;
 use weft_kernel::netlink::Alias;
 use weft_kernel::netlink::IfName;
 use weft_kernel::netlink::Netlink;
+use weft_kernel::netlink::OperState;
 use weft_kernel::netlink::VethEnd;
 use weft_kernel::netns::Netns;
 use weft_proto::NetworkId;
@@ -180,12 +183,20 @@ impl World {
             mtu: 1500,
             mac: None,
         };
-        let (one, two) = one.ensure_veth(&end, &two, &end).await.unwrap();
-        for (node, device) in [(1, one), (2, two)] {
+        let ends = one.ensure_veth(&end, &two, &end).await.unwrap();
+        for (node, device) in [(1, &ends.0), (2, &ends.1)] {
             let net = ipnet::IpNet::new(data_addr(node), 24).unwrap();
             let options = AddressOptions::default();
             device.add_address(net, options).await.unwrap();
             device.set_up().await.unwrap();
+        }
+        // The kernel may take up to a second to notice, and drops what is sent until then.
+        let begun = Instant::now();
+        for device in [ends.0, ends.1] {
+            while device.observe().await.unwrap().oper != OperState::Up {
+                assert!(begun.elapsed() < Duration::from_secs(10));
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -55,7 +55,10 @@ pub async fn join(
     wanted: &Overlay,
 ) -> Result<Joined, NetworkError> {
     let of = || format!("network {}", wanted.id);
-    let failed = |cause| NetworkError::Link { of: of(), cause };
+    let failed = |cause| NetworkError::Link {
+        of: of(),
+        cause: Box::new(cause),
+    };
     let named = |cause| NetworkError::Name { of: of(), cause };
     let netns = Netns::ensure(places.network(wanted.id))
         .map_err(|cause| NetworkError::Namespace { of: of(), cause })?;
@@ -142,7 +145,7 @@ pub async fn settle(
 ) -> Result<(), NetworkError> {
     let failed = |cause| NetworkError::Link {
         of: format!("network {}", wanted.id),
-        cause,
+        cause: Box::new(cause),
     };
     let seen = known(joined).await.map_err(failed)?;
     let mut result = Ok(());
@@ -174,7 +177,10 @@ pub async fn leave(places: &Places, network: NetworkId) -> Result<(), NetworkErr
     let of = || format!("network {network}");
     // The namespace ends some time after its last user; its number on the wire must be free now.
     if let Some(netlink) = observe::open(places, network)? {
-        let failed = |cause| NetworkError::Link { of: of(), cause };
+        let failed = |cause| NetworkError::Link {
+            of: of(),
+            cause: Box::new(cause),
+        };
         for link in netlink.links().await.map_err(failed)? {
             if link.purpose().is_some() {
                 netlink.delete_link(&link.name).await.map_err(failed)?;

@@ -71,7 +71,10 @@ pub fn open(places: &Places, network: NetworkId) -> Result<Option<Netlink>, Netw
     }
     let of = || format!("network {network}");
     let netns = Netns::open(&path).map_err(|cause| NetworkError::Namespace { of: of(), cause })?;
-    let netlink = Netlink::open(&netns).map_err(|cause| NetworkError::Link { of: of(), cause })?;
+    let netlink = Netlink::open(&netns).map_err(|cause| NetworkError::Link {
+        of: of(),
+        cause: Box::new(cause),
+    })?;
     Ok(Some(netlink))
 }
 

@@ -47,11 +47,14 @@ pub async fn attach(
 ) -> Result<(), NetworkError> {
     let of = || format!("task {}", net.id);
     // Rules first: the first packet already goes where it should.
-    let elements = vip::elements(&net.vips, turn(net.id));
+    let elements = vip::elements(&net.sight.vips, turn(net.id));
     rules::sync(netns, vip::ruleset(), elements)
         .await
         .map_err(|cause| NetworkError::Rules { of: of(), cause })?;
-    let failed = |cause| NetworkError::Link { of: of(), cause };
+    let failed = |cause| NetworkError::Link {
+        of: of(),
+        cause: Box::new(cause),
+    };
     let inside = Netlink::open(netns).map_err(failed)?;
     for link in &net.links {
         let network = link.network;
@@ -71,7 +74,10 @@ pub async fn detach(task: TaskId, from: &Joined) -> Result<(), NetworkError> {
     let of = || format!("task {task}");
     let port = port_name(task).map_err(|cause| NetworkError::Name { of: of(), cause })?;
     let deleted = from.netlink.delete_link(&port).await;
-    deleted.map_err(|cause| NetworkError::Link { of: of(), cause })
+    deleted.map_err(|cause| NetworkError::Link {
+        of: of(),
+        cause: Box::new(cause),
+    })
 }
 
 async fn connect(
@@ -98,7 +104,10 @@ async fn connect(
         alias::network(link.network).map_err(named)?,
         Some(link.mac),
     );
-    let failed = |cause| NetworkError::Link { of: of(), cause };
+    let failed = |cause| NetworkError::Link {
+        of: of(),
+        cause: Box::new(cause),
+    };
     let (port, eth) = pair(joined, inside, &port, &eth).await.map_err(failed)?;
     plug(&port, joined, link).await.map_err(failed)?;
     address(&eth, link).await.map_err(failed)

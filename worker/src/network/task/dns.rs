@@ -4,8 +4,8 @@ use crate::desired::Desired;
 use crate::dns::DnsTable;
 use crate::dns::DnsTableBuilder;
 use crate::dns::InvalidName;
-use crate::network::wanted::on;
-use crate::network::wanted::ready;
+use crate::network::sight::Ready;
+use crate::network::sight::on;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -18,6 +18,7 @@ pub(in crate::network) fn table(
     desired: &Desired,
     networks: &BTreeSet<NetworkId>,
     records: &BTreeMap<NetworkId, NetworkRecord>,
+    ready: &Ready,
 ) -> DnsTable {
     let mut builder = DnsTable::builder();
     for id in networks {
@@ -26,8 +27,10 @@ pub(in crate::network) fn table(
         }
         let services = desired.services.values();
         for service in services.filter(|service| service.network == *id) {
+            let ready = ready.get(&(service.network, service.service));
+            let ready: Vec<_> = ready.into_iter().flatten().copied().collect();
             // A name that cannot be a DNS name is left out; the others stand.
-            if let Err(error) = add_service(&mut builder, desired, service) {
+            if let Err(error) = add_service(&mut builder, service, ready) {
                 tracing::warn!(%error, service = %service.service, "left a name out");
             }
         }
@@ -42,10 +45,9 @@ pub(in crate::network) fn table(
 
 fn add_service(
     builder: &mut DnsTableBuilder,
-    desired: &Desired,
     service: &ServiceRecord,
+    ready: Vec<IpAddr>,
 ) -> Result<(), InvalidName> {
-    let ready = ready(desired, service.network, service.service);
     let name = service.name.as_str();
     builder.tasks_of(name, &ready)?;
     let addresses = match service.vip {

@@ -31,26 +31,26 @@ impl Resolver {
         let of = || format!("task {}", net.id);
         let sockets =
             bind_in(netns).map_err(|cause| NetworkError::ResolverSockets { of: of(), cause })?;
-        let names = Arc::clone(&net.names);
+        let names = Arc::clone(&net.sight.names);
         let server = DnsServer::start(sockets, names, forwarding(net, upstreams))
             .map_err(|cause| NetworkError::Resolver { of: of(), cause })?;
         Ok(Self {
             server,
-            names: Arc::clone(&net.names),
+            names: Arc::clone(&net.sight.names),
             asks_outside: net.asks_outside,
         })
     }
 
     /// Answers from what is wanted now on.
     pub fn update(&mut self, net: &TaskNet, upstreams: &Arc<Upstreams>) {
-        if self.names == net.names && self.asks_outside == net.asks_outside {
+        if self.names == net.sight.names && self.asks_outside == net.asks_outside {
             return;
         }
-        let names = Arc::clone(&net.names);
+        let names = Arc::clone(&net.sight.names);
         self.server
             .handle()
             .update(names, forwarding(net, upstreams));
-        self.names = Arc::clone(&net.names);
+        self.names = Arc::clone(&net.sight.names);
         self.asks_outside = net.asks_outside;
     }
 }
