@@ -185,7 +185,7 @@ impl<I: IngressPlane> DataPlane<I> {
             if held.is_some_and(|held| held.applied.as_ref() == Some(overlay)) {
                 continue;
             }
-            let joined = match overlay::join(&self.host, &self.places, overlay).await {
+            let joined = match overlay::join(&self.host, &self.places, overlay, unknown).await {
                 Ok(joined) => joined,
                 Err(error) => {
                     self.overlays.remove(id);
@@ -246,12 +246,16 @@ impl<I: IngressPlane> DataPlane<I> {
             resolver.update(net, &self.upstreams);
         }
         if held.applied.as_ref() != Some(net) {
-            held.applied = None;
+            let before = held.applied.take();
             let joined = self.overlays.iter();
             let joined = joined
                 .map(|(id, held)| (*id, held.joined.clone()))
                 .collect();
             task::attach(&held.netns, net, &joined).await?;
+            // What was there before this daemon may have been anything.
+            if before.is_none_or(|before| task::lost_backend(&before, net)) {
+                task::steer(&held.netns, net).await?;
+            }
             held.applied = Some(net.clone());
         }
         if held.resolver.is_none() {

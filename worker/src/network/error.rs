@@ -2,6 +2,7 @@ use crate::dns::BindError;
 use crate::dns::StartError;
 use std::error::Error;
 use std::fmt::Write;
+use weft_kernel::conntrack::ConntrackError;
 use weft_kernel::netlink::BadName;
 use weft_kernel::netlink::NetlinkError;
 use weft_kernel::netns::NetnsError;
@@ -47,6 +48,15 @@ pub enum NetworkError {
         /// What failed.
         #[source]
         cause: NftError,
+    },
+    /// Flows of removed backends could not be forgotten.
+    #[error("failed to move the flows of {of} to other backends")]
+    Flows {
+        /// Whose flows.
+        of: String,
+        /// What failed.
+        #[source]
+        cause: ConntrackError,
     },
     /// A kernel setting could not be made.
     #[error("failed to adjust the namespace of {of}")]

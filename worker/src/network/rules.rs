@@ -12,6 +12,7 @@ use weft_kernel::nft::NftError;
 use weft_kernel::nft::Set;
 use weft_kernel::nft::Step;
 use weft_kernel::nft::Table;
+use weft_kernel::nft::Value;
 
 /// What each set and map of a table holds.
 pub type Elements = BTreeMap<String, BTreeSet<Element>>;
@@ -61,8 +62,13 @@ impl Ruleset {
         Ok(Some(found))
     }
 
-    /// What leads from `seen` to `wanted`. Pure.
-    pub fn plan(&self, seen: Option<&Elements>, wanted: &Elements) -> Batch {
+    /// What leads from `seen` to `wanted`; elements whose key begins with one of `spared` stay. Pure.
+    pub fn plan(
+        &self,
+        seen: Option<&Elements>,
+        wanted: &Elements,
+        spared: &BTreeSet<Value>,
+    ) -> Batch {
         let mut batch = Batch::new();
         if seen.is_none() {
             batch.replace_table(&self.table);
@@ -76,7 +82,8 @@ impl Ruleset {
         for set in &self.sets {
             let old = seen.and_then(|seen| seen.get(&set.name)).unwrap_or(&none);
             let new = wanted.get(&set.name).unwrap_or(&none);
-            let gone = old.difference(new);
+            let stays = |old: &&Element| old.key.first().is_some_and(|key| spared.contains(key));
+            let gone = old.difference(new).filter(|old| !stays(old));
             let gone: Vec<_> = gone.map(|gone| Element::key(gone.key.clone())).collect();
             let added: Vec<_> = new.difference(old).cloned().collect();
             batch
@@ -87,16 +94,22 @@ impl Ruleset {
     }
 }
 
-/// Makes the table in `netns` hold what is wanted; says whether anything had to change.
+/// Makes the table in `netns` hold what is wanted, and what is to be spared if it is there; says
+/// whether anything had to change.
 ///
 /// # Errors
 /// When the kernel cannot be read, or refuses.
-pub async fn sync(netns: &Netns, ruleset: Ruleset, wanted: Elements) -> Result<bool, NftError> {
+pub async fn sync(
+    netns: &Netns,
+    ruleset: Ruleset,
+    wanted: Elements,
+    spared: BTreeSet<Value>,
+) -> Result<bool, NftError> {
     let netns = netns.clone();
     let work = move || {
         let mut nft = Nft::open_in(netns.as_fd())?;
         let seen = ruleset.observe(&mut nft)?;
-        let batch = ruleset.plan(seen.as_ref(), &wanted);
+        let batch = ruleset.plan(seen.as_ref(), &wanted, &spared);
         nft.commit(&batch).map(|()| !batch.is_empty())
     };
     match tokio::task::spawn_blocking(work).await {

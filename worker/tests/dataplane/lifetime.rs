@@ -123,18 +123,29 @@ async fn a_task_that_is_forgotten_while_it_stops_keeps_its_network() {
     let mut open = connect(&world.netns("web.2"), ip("10.5.1.3")).unwrap();
     let mut desired = world.desired(1);
     let active = world.active(1);
-    desired.tasks.clear();
-    desired.networks.clear();
+    // One is forgotten altogether, another one keeps the network known.
+    desired.tasks.remove(&world.placed("web.2").id());
+    desired
+        .endpoints
+        .retain(|_, endpoint| endpoint.name != "web.2");
     let round = world.planes[0].reconcile(&desired, &active).await;
     assert!(works(&round), "{round:?}");
     assert_eq!(ask(&mut open), "web.1 10.5.1.4");
 
     // Also when the daemon that knew of it is gone.
-    let plane = world.open(1).await;
-    world.planes[0] = plane;
-    let round = world.planes[0].reconcile(&desired, &active).await;
-    assert!(works(&round), "{round:?}");
-    assert_eq!(ask(&mut open), "web.1 10.5.1.4");
+    for (nth, forgotten) in [false, true].into_iter().enumerate() {
+        if forgotten {
+            desired = weft_worker::desired::Desired::default();
+        }
+        let plane = world.open(1).await;
+        drop(std::mem::replace(&mut world.planes[0], plane));
+        let end = Instant::now() + Duration::from_secs(10);
+        while !works(&world.planes[0].reconcile(&desired, &active).await) {
+            assert!(Instant::now() < end);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ask(&mut open), "web.1 10.5.1.4", "{nth}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! Virtual addresses across nodes.
 
+use crate::traffic::PATIENCE;
 use crate::traffic::PORT;
 use crate::traffic::ask;
 use crate::traffic::connect;
@@ -80,6 +81,35 @@ async fn a_change_of_scale_steers_new_connections_and_keeps_open_ones() {
     assert!(new.iter().any(|answer| answer.starts_with("web.3")));
     let after: Vec<_> = open.iter_mut().map(ask).collect();
     assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn datagrams_leave_a_backend_that_takes_no_new_ones() {
+    let mut world = world().await;
+    world.tasks[2].ready = false;
+    world.reconcile().await;
+    let bind = |name: &str, at: &'static str| {
+        let bound = world.netns(name).run_in(|| UdpSocket::bind(at));
+        let socket = bound.unwrap().unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    };
+    let from = bind("ask.1", "0.0.0.0:0");
+    let (one, two) = (bind("web.1", "0.0.0.0:7000"), bind("web.2", "0.0.0.0:7000"));
+    let mut buffer = [0; 8];
+    from.send_to(b"1", "10.5.1.101:7000").unwrap();
+    let (_, caller) = one.recv_from(&mut buffer).unwrap();
+    one.send_to(b"1", caller).unwrap();
+    from.recv_from(&mut buffer).unwrap();
+
+    world.tasks[1].ready = false;
+    world.tasks[2].ready = true;
+    world.reconcile().await;
+    from.send_to(b"2", "10.5.1.101:7000").unwrap();
+    assert_eq!(two.recv_from(&mut buffer).unwrap().1, caller);
+    two.send_to(b"2", caller).unwrap();
+    let answer = from.recv_from(&mut buffer).unwrap().1;
+    assert_eq!(answer.to_string(), "10.5.1.101:7000");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,7 +45,8 @@ pub struct Joined {
 }
 
 /// Makes the network's namespace, guard and devices, or adopts them. Outer packets belong to the
-/// namespace of `host`. Who is where is left to [`settle`].
+/// namespace of `host`. Who is where is left to [`settle`]. Tasks in `keep` may go on to send, even
+/// when nobody knows any more what they are.
 ///
 /// # Errors
 /// When the kernel refuses; what was done stays, and the next call goes on from there.
@@ -53,6 +54,7 @@ pub async fn join(
     host: &Netlink,
     places: &Places,
     wanted: &Overlay,
+    keep: &BTreeSet<TaskId>,
 ) -> Result<Joined, NetworkError> {
     let of = || format!("network {}", wanted.id);
     let failed = |cause| NetworkError::Link {
@@ -65,7 +67,8 @@ pub async fn join(
     let netlink = Netlink::open(&netns).map_err(failed)?;
     // Before the first port: there is no moment in which a task can lie about who it is.
     let guard = guard::elements(wanted).map_err(named)?;
-    rules::sync(&netns, guard::ruleset(), guard)
+    let spared = guard::ports(keep).map_err(named)?;
+    rules::sync(&netns, guard::ruleset(), guard, spared)
         .await
         .map_err(|cause| NetworkError::Rules { of: of(), cause })?;
     let (bridge, tunnel) = specs(wanted).map_err(named)?;

@@ -4,6 +4,7 @@ use super::port_name;
 use crate::network::rules::Elements;
 use crate::network::rules::Ruleset;
 use crate::network::wanted::Overlay;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use weft_kernel::netlink::BadName;
 use weft_kernel::nft::Batch;
@@ -17,6 +18,7 @@ use weft_kernel::nft::Purpose;
 use weft_kernel::nft::Set;
 use weft_kernel::nft::Table;
 use weft_kernel::nft::Value;
+use weft_proto::TaskId;
 
 /// Raise it whenever [`ruleset`] says something else than before.
 const VERSION: u32 = 1;
@@ -72,4 +74,12 @@ pub(super) fn elements(overlay: &Overlay) -> Result<Elements, BadName> {
         }
     }
     Ok(elements)
+}
+
+/// What the elements of these tasks' ports begin with.
+pub(super) fn ports(tasks: &BTreeSet<TaskId>) -> Result<BTreeSet<Value>, BadName> {
+    let names = tasks.iter().map(|task| port_name(*task));
+    names
+        .map(|name| name.map(|name| Value::Ifname(name.to_string())))
+        .collect()
 }

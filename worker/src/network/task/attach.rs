@@ -10,6 +10,12 @@ use crate::network::rules;
 use crate::network::wanted::TaskLink;
 use crate::network::wanted::TaskNet;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use weft_kernel::conntrack;
+use weft_kernel::conntrack::ConntrackError;
+use weft_kernel::conntrack::Flow;
 use weft_kernel::netlink::AddressOptions;
 use weft_kernel::netlink::Device;
 use weft_kernel::netlink::IfName;
@@ -48,7 +54,7 @@ pub async fn attach(
     let of = || format!("task {}", net.id);
     // Rules first: the first packet already goes where it should.
     let elements = vip::elements(&net.sight.vips, turn(net.id));
-    rules::sync(netns, vip::ruleset(), elements)
+    rules::sync(netns, vip::ruleset(), elements, BTreeSet::new())
         .await
         .map_err(|cause| NetworkError::Rules { of: of(), cause })?;
     let failed = |cause| NetworkError::Link {
@@ -64,6 +70,36 @@ pub async fn attach(
         connect(&inside, net.id, link, joined).await?;
     }
     Ok(())
+}
+
+/// Makes datagrams that still go to a backend that takes no new connections go to another. Open
+/// connections (TCP) are left alone: they end when their two ends say so.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn steer(netns: &Netns, net: &TaskNet) -> Result<(), NetworkError> {
+    let of = || format!("task {}", net.id);
+    let (netns, vips) = (netns.clone(), Arc::clone(&net.sight.vips));
+    let stale = move |flow: &Flow| {
+        let backends = vips.get(&flow.destination);
+        flow.protocol == conntrack::UDP
+            && backends.is_some_and(|backends| !backends.contains(&flow.answers_from))
+    };
+    let forgotten = tokio::task::spawn_blocking(move || conntrack::forget(&netns, stale)).await;
+    let forgotten =
+        forgotten.unwrap_or_else(|lost| Err(ConntrackError::Talk(io::Error::other(lost))));
+    forgotten
+        .map(|_| ())
+        .map_err(|cause| NetworkError::Flows { of: of(), cause })
+}
+
+/// Whether a backend takes no new connections any more. Pure.
+pub fn lost_backend(before: &TaskNet, now: &TaskNet) -> bool {
+    before.sight.vips.iter().any(|(vip, backends)| {
+        let now = now.sight.vips.get(vip);
+        let stays = |backend| now.is_some_and(|now| now.contains(backend));
+        !backends.iter().all(stays)
+    })
 }
 
 /// Takes a task's ports away from a network.

@@ -7,5 +7,7 @@ pub mod vip;
 
 pub use attach::attach;
 pub use attach::detach;
+pub use attach::lost_backend;
 pub use attach::open;
+pub use attach::steer;
 pub use resolver::Resolver;

@@ -139,6 +139,7 @@ fn map_name(v6: bool, class: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn shares(backends: u8, turn: usize) -> BTreeMap<Vec<Value>, usize> {
         let vip: IpAddr = "10.5.0.100".parse().unwrap();
@@ -183,7 +184,11 @@ mod tests {
         let one = BTreeMap::from([(vip(1), vec![vip(11)]), (vip(2), vec![vip(12)])]);
         let mut two = one.clone();
         two.insert(vip(2), vec![vip(12), vip(13)]);
-        let batch = ruleset().plan(Some(&elements(&one, 0)), &elements(&two, 0));
+        let batch = ruleset().plan(
+            Some(&elements(&one, 0)),
+            &elements(&two, 0),
+            &BTreeSet::new(),
+        );
         let text = format!("{batch:?}");
         assert!(!text.contains("10.5.0.1)"), "{text}");
         // Half of the slots go from one backend to the other: taken away, and given anew.
