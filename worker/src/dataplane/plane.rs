@@ -29,6 +29,7 @@ use std::sync::Arc;
 use weft_kernel::netlink::Netlink;
 use weft_kernel::netlink::NetlinkError;
 use weft_kernel::netns::Netns;
+use weft_kernel::netns::NetnsError;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::TaskId;
@@ -59,6 +60,27 @@ pub struct DataPlaneConfig {
     pub resolv_conf: ResolvConf,
     /// The namespace of the underlay: the daemon's own, except in tests.
     pub host: Netns,
+}
+
+impl DataPlaneConfig {
+    /// A data plane in the daemon's own network namespace.
+    ///
+    /// # Errors
+    /// When `/proc` is not mounted.
+    pub fn new(
+        run_dir: PathBuf,
+        me: NodeId,
+        data_addr: IpAddr,
+        resolv_conf: ResolvConf,
+    ) -> Result<Self, NetnsError> {
+        Ok(Self {
+            run_dir,
+            me,
+            data_addr,
+            resolv_conf,
+            host: Netns::current()?,
+        })
+    }
 }
 
 /// Why a data plane cannot work at all.

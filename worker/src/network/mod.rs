@@ -8,7 +8,9 @@
 //! - [`rules`]: keeps an nftables table as wanted, changing only what differs.
 
 mod error;
-mod hosts;
+mod files;
+#[cfg(test)]
+mod fixture;
 mod mac;
 pub mod overlay;
 mod place;
@@ -19,6 +21,8 @@ pub mod wanted;
 
 pub use error::NetworkError;
 pub use error::told;
-pub use hosts::hosts_file;
+pub use files::TaskFiles;
+pub use files::hosts_file;
+pub use files::task_files;
 pub use mac::mac_of;
 pub use place::Places;

@@ -202,3 +202,97 @@ fn task_net(
         links,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::fixture::Cluster;
+    use crate::network::fixture::data_addr;
+    use crate::network::fixture::ip;
+    use crate::network::fixture::network;
+    use crate::network::fixture::node;
+
+    fn wanted_of(cluster: &Cluster) -> Wanted {
+        let here = Here {
+            node: node(1),
+            data_addr: data_addr(1),
+            mtu: 1450,
+        };
+        let desired = &cluster.desired;
+        wanted(&here, &desired.tasks, &desired.networks, desired)
+    }
+
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::of(&[
+            ("ask.1", 1, &[(2, "10.5.2.2"), (1, "10.5.1.2")]),
+            ("web.1", 1, &[(1, "10.5.1.3")]),
+            ("web.2", 2, &[(1, "10.5.1.4")]),
+            ("far.1", 2, &[(3, "10.5.3.2")]),
+        ]);
+        cluster.serve("web", 1, Some("10.5.1.100"));
+        cluster.serve("far", 3, Some("10.5.3.100"));
+        cluster
+    }
+
+    #[test]
+    fn a_network_is_here_when_a_task_of_it_is_and_knows_who_is_elsewhere() {
+        let wanted = wanted_of(&cluster());
+        let ids: Vec<_> = wanted.overlays.keys().copied().collect();
+        assert_eq!(ids, [network(1), network(2)]);
+        let overlay = &wanted.overlays[&network(1)];
+        assert_eq!(overlay.ports.len(), 2);
+        assert_eq!(
+            overlay.remotes,
+            BTreeMap::from([(ip("10.5.1.4"), data_addr(2))])
+        );
+    }
+
+    #[test]
+    fn links_follow_the_order_of_the_spec() {
+        let cluster = cluster();
+        let wanted = wanted_of(&cluster);
+        let task = wanted.tasks[&cluster.task("ask.1")].clone().unwrap();
+        let links: Vec<_> = task
+            .links
+            .iter()
+            .map(|link| (link.index, link.address.to_string()))
+            .collect();
+        assert_eq!(
+            links,
+            [(0, "10.5.2.2/24".to_owned()), (1, "10.5.1.2/24".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_task_sees_the_services_of_its_networks_and_only_ready_backends() {
+        let mut cluster = cluster();
+        cluster.endpoint("web.1").ready = false;
+        let wanted = wanted_of(&cluster);
+        let task = wanted.tasks[&cluster.task("ask.1")].clone().unwrap();
+        let seen = BTreeMap::from([(ip("10.5.1.100"), vec![ip("10.5.1.4")])]);
+        assert_eq!(*task.sight.vips, seen);
+        assert!(task.asks_outside);
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_connected_yet_says_why_and_stops_no_other() {
+        let mut cluster = cluster();
+        let lost = cluster.task("ask.1");
+        let task = cluster.desired.tasks.get_mut(&lost).unwrap();
+        task.addresses.remove(&network(2));
+        let wanted = wanted_of(&cluster);
+        assert_eq!(wanted.tasks[&lost], Err(NotYet::Address(network(2))));
+        assert!(wanted.tasks[&cluster.task("web.1")].is_ok());
+        assert!(!wanted.overlays.contains_key(&network(2)));
+    }
+
+    #[test]
+    fn an_address_outside_its_network_is_refused() {
+        let mut cluster = cluster();
+        let task = cluster.task("web.1");
+        let stray = cluster.desired.tasks.get_mut(&task).unwrap();
+        stray.addresses.insert(network(1), ip("192.0.2.1"));
+        let refused = NotYet::Foreign(network(1), ip("192.0.2.1"));
+        assert_eq!(wanted_of(&cluster).tasks[&task], Err(refused));
+    }
+}
