@@ -9,6 +9,8 @@ pub mod desired;
 pub mod dns;
 #[cfg(test)]
 mod fixture;
+pub mod ingress;
+pub mod network;
 pub mod observed;
 pub mod reconciler;
 pub mod run;
