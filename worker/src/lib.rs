@@ -4,3 +4,4 @@
 pub mod dataplane;
 pub mod desired;
 pub mod dns;
+pub mod ingress;
