@@ -13,6 +13,7 @@ use weft_kernel::nft::Reject;
 use weft_kernel::nft::Set;
 use weft_kernel::nft::Table;
 use weft_kernel::nft::Value;
+use weft_kernel::nft::Verdict;
 use weft_proto::spec::Protocol;
 
 use super::mesh::Mesh;
@@ -100,25 +101,37 @@ fn masquerades(mesh: &Mesh) -> Vec<Vec<Expr>> {
     ]
 }
 
-/// A published port without tasks is refused at once; otherwise whatever listens on the host at
-/// that port would answer for the service.
+/// What does not go to a task. A published port without tasks is refused at once; otherwise
+/// whatever listens on the host at that port would answer for the service. And tasks reach nothing
+/// on the host itself, whatever its addresses become until somebody tells us.
 fn refuse(rules: &mut Ruleset, mesh: &Mesh) {
-    let empty = mesh
-        .ports
-        .iter()
-        .filter(|(_, backends)| backends.is_empty());
+    let empty = mesh.ports.iter();
+    let empty = empty.filter(|(_, backends)| backends.is_empty());
     let empty = empty.map(|(service, _)| (service_key(*service), Vec::new()));
     rules.set(Set::new("void", SERVICE), empty);
-    // Answers to the host's own connections may carry the port too; they pass.
-    let condition = || [Expr::original_direction(), Expr::in_set(SERVICE, "void")];
-    let rule = |how: Reject| {
-        let mut rule = Vec::from(condition());
-        rule.push(Expr::Reject(how));
-        rule
-    };
+    rules.chain(
+        Chain::regular("refuse"),
+        [
+            vec![Expr::tcp(), Expr::Reject(Reject::TcpReset)],
+            vec![Expr::Reject(Reject::PortUnreachable)],
+        ],
+    );
     rules.chain(
         Chain::base("inp", Purpose::Filter, Hook::Input, 0),
-        [Reject::TcpReset, Reject::PortUnreachable].map(rule),
+        [
+            vec![
+                // Answers to the host's own connections may carry the port too; they pass.
+                Expr::original_direction(),
+                Expr::in_set(SERVICE, "void"),
+                Expr::jump("refuse"),
+            ],
+            vec![
+                Expr::iifname(WEFT0),
+                Expr::established(),
+                Expr::Verdict(Verdict::Return),
+            ],
+            vec![Expr::iifname(WEFT0), Expr::jump("refuse")],
+        ],
     );
 }
 

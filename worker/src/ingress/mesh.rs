@@ -86,6 +86,8 @@ impl Mesh {
         });
         let addresses = desired.peers.values().map(|peer| peer.data_addr);
         let nodes = addresses.chain(own.iter().copied()).filter_map(v4);
+        // Addresses of the pool are nobody's port, the node's own one neither.
+        let nodes = nodes.filter(|node| !pool.contains(node));
         let ports = desired.published.values().filter(|port| {
             // They are the cluster's own on every node; taking them would cut the node off.
             (port.protocol, port.port) != (Protocol::Udp, VXLAN_PORT)

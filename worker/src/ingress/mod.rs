@@ -7,8 +7,8 @@
 //! frame which node the connection came through, and sends the replies back there, whatever the
 //! client's address.
 //!
-//! What should be there is worked out by pure functions ([`mesh`], [`slots`], [`host_rules`],
-//! [`inner_rules`], [`ways`]); the rest brings the kernel there and changes only what differs.
+//! What should be there is worked out by pure functions (`mesh`, `slots`, `host_rules`,
+//! `inner_rules`, `ways`); the rest brings the kernel there and changes only what differs.
 
 mod error;
 mod host_rules;
