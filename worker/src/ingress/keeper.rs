@@ -15,7 +15,11 @@ use super::ruleset::Ruleset;
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     known: Option<(NetnsId, Contents)>,
+    rounds: u32,
 }
+
+/// Every so many rounds the elements are read again, in case somebody else changed them.
+const ROUNDS_PER_CHECK: u32 = 30;
 
 impl Keeper {
     /// Changes what differs from `wanted`, in one transaction. After an error nothing is taken for
@@ -23,7 +27,9 @@ impl Keeper {
     pub(super) async fn settle(&mut self, netns: &Netns, wanted: Ruleset) -> Result<(), NftError> {
         let id = netns.id().ok();
         let known = self.known.take().filter(|(of, _)| Some(*of) == id);
+        self.rounds = self.rounds.wrapping_add(1);
         let known = known.map(|(_, contents)| contents);
+        let known = known.filter(|_| !self.rounds.is_multiple_of(ROUNDS_PER_CHECK));
         let netns = netns.clone();
         let work = move || settle(&netns, &wanted, known).map(|()| wanted.contents);
         let contents = match tokio::task::spawn_blocking(work).await {
@@ -48,8 +54,10 @@ fn settle(netns: &Netns, wanted: &Ruleset, known: Option<Contents>) -> Result<()
         let batch = wanted.difference(&known);
         match nft.commit(&batch) {
             // Somebody else changed the elements: look again.
-            Err(NftError::Refused { source, .. })
-                if matches!(source, Errno::ENOENT | Errno::EEXIST) => {}
+            Err(NftError::Refused {
+                source: Errno::ENOENT | Errno::EEXIST,
+                ..
+            }) => {}
             settled => return settled,
         }
     }

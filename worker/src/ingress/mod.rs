@@ -11,6 +11,7 @@
 //! `inner_rules`, `ways`); the rest brings the kernel there and changes only what differs.
 
 mod error;
+mod flows;
 mod host_rules;
 mod inner_rules;
 mod keeper;
@@ -45,6 +46,7 @@ pub use error::OpenError;
 
 use error::MeshError;
 use error::told;
+use flows::Steering;
 use keeper::Keeper;
 use mesh::Mesh;
 use names::WEFT0;
@@ -71,6 +73,8 @@ pub struct Ingress {
     config: IngressConfig,
     host: Netlink,
     host_rules: Keeper,
+    /// What the tracked flows obey.
+    steered: Option<Steering>,
     inner: Option<Inner>,
 }
 
@@ -105,6 +109,7 @@ impl Ingress {
             config,
             host,
             host_rules: Keeper::default(),
+            steered: None,
             inner: None,
         })
     }
@@ -131,6 +136,7 @@ impl Ingress {
         let rules = host_rules::rules(&mesh);
         let rules = self.host_rules.settle(self.host.netns(), rules);
         rules.await.map_err(MeshError::HostRules)?;
+        self.steer(Steering::of(&mesh)).await;
         let plant = plant::ensure(&self.host, &netlink, &mesh, data_addr).await?;
         let inner = self.inner().await?;
         let rules = inner_rules::reply_rules(&mesh);
@@ -149,6 +155,20 @@ impl Ingress {
         };
         roads::settle(&plant, &mesh, &links, data_addr).await?;
         Ok(problems)
+    }
+
+    /// After the rules: what is forgotten chooses by the new ones. A failure costs old flows only.
+    async fn steer(&mut self, steering: Steering) {
+        if self.steered.as_ref() == Some(&steering) {
+            return;
+        }
+        self.steered = match flows::steer(self.host.netns(), &steering).await {
+            Ok(()) => Some(steering),
+            Err(error) => {
+                warn!(problem = told(&error), "old UDP flows keep their tasks");
+                None
+            }
+        };
     }
 
     /// The ingress namespace, made if it is not there.
@@ -177,6 +197,7 @@ impl Ingress {
     async fn remove(&mut self) -> Vec<MeshError> {
         self.inner = None;
         self.host_rules = Keeper::default();
+        self.steered = None;
         let mut failures = Vec::new();
         failures.extend(self.remove_from_host().await.err());
         failures.extend(self.remove_inner().await.err());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::net::TcpListener;
+use std::net::UdpSocket;
 use std::time::Instant;
 
 use weft_proto::spec::Protocol;
@@ -74,6 +75,40 @@ async fn open_connections_of_a_removed_task_live_on_and_new_ones_go_elsewhere() 
     for talk in before.values_mut().flatten() {
         assert!(talk.alive("once more"), "{}", talk.server);
     }
+}
+
+/// One client socket that never rests, as name servers have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_udp_flow_of_a_removed_task_goes_to_another_with_its_next_packet() {
+    let mut world = World::new();
+    let (b, c) = (world.task(B, &[]), world.task(C, &[]));
+    world.publish(Protocol::Udp, 8080, &[&b]);
+    world.settle().await;
+    serve(&b.netns, 8000, "b");
+    serve(&c.netns, 8000, "c");
+    let any = (Ipv4Addr::UNSPECIFIED, 0);
+    let socket = world.client.run_in(|| UdpSocket::bind(any).unwrap());
+    let socket = socket.unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(to(world.hosts[A].ip, 8080)).unwrap();
+    let answer = || {
+        let mut buffer = [0; 64];
+        socket.send(b"?").unwrap();
+        let length = socket.recv(&mut buffer)?;
+        std::io::Result::Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    };
+    assert!(answer().unwrap().starts_with("b 192.0.2.9:"));
+    // One more changes nothing for it.
+    world.publish(Protocol::Udp, 8080, &[&c, &b]);
+    world.settle().await;
+    assert!(answer().unwrap().starts_with("b 192.0.2.9:"));
+    world.publish(Protocol::Udp, 8080, &[&c]);
+    world.settle().await;
+    assert!(answer().unwrap().starts_with("c 192.0.2.9:"));
+    world.publish(Protocol::Udp, 8080, &[]);
+    world.settle().await;
+    let refused = answer().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
