@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use weft_kernel::netlink::BadName;
+use weft_kernel::netlink::IfName;
 use weft_kernel::netlink::NetlinkError;
 use weft_kernel::netns::NetnsError;
 use weft_kernel::nft::NftError;
@@ -49,6 +50,8 @@ pub(super) enum MeshError {
     NoMesh(#[source] NoMesh),
     #[error("no interface of this host has the data address {0}")]
     NoUnderlay(IpAddr),
+    #[error("interface {0} does not come into operation")]
+    NoCarrier(IfName),
     #[error("the ingress namespace cannot be used")]
     Namespace(#[source] NetnsError),
     #[error("the mesh's interfaces are not as they should be")]

@@ -2,6 +2,7 @@
 //! host, and the VXLAN device that joins it with the ingress namespaces of other nodes.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use weft_kernel::netlink::AddressOptions;
@@ -10,6 +11,7 @@ use weft_kernel::netlink::Device;
 use weft_kernel::netlink::IfName;
 use weft_kernel::netlink::Netlink;
 use weft_kernel::netlink::NetlinkError;
+use weft_kernel::netlink::OperState;
 use weft_kernel::netlink::VethEnd;
 use weft_kernel::netlink::Vni;
 use weft_kernel::netlink::VxlanSpec;
@@ -30,6 +32,10 @@ const OVERHEAD_V4: u32 = 14 + 8 + 8 + 20;
 const OVERHEAD_V6: u32 = 14 + 8 + 8 + 40;
 /// The largest IP packet, where the underlay is a loopback.
 const MAX_PACKET: u32 = 65535;
+
+/// The kernel's link watcher works at most a second late; together these wait for three.
+const CARRIER_LOOKS: u32 = 600;
+const CARRIER_PAUSE: Duration = Duration::from_millis(5);
 
 /// The mesh's own interfaces.
 #[derive(Debug)]
@@ -96,6 +102,8 @@ pub(super) async fn ensure(
     for device in [&host0, &vxi, &weft0] {
         up(device).await?;
     }
+    carries(&weft0).await?;
+    carries(&host0).await?;
     Ok(Plant {
         weft0,
         host0,
@@ -165,6 +173,18 @@ pub(super) async fn up(device: &Device) -> Result<(), NetlinkError> {
         return Ok(());
     }
     device.set_up().await
+}
+
+/// Waits until a link whose other end is up as well carries packets: the kernel puts it into
+/// operation a little later, and drops silently what is sent before.
+pub(super) async fn carries(device: &Device) -> Result<(), MeshError> {
+    for _ in 0..CARRIER_LOOKS {
+        if device.observe().await?.oper == OperState::Up {
+            return Ok(());
+        }
+        tokio::time::sleep(CARRIER_PAUSE).await;
+    }
+    Err(MeshError::NoCarrier(device.name().clone()))
 }
 
 /// Gives a link this address and takes away others of its family.

@@ -26,6 +26,7 @@ use super::names::EXT0;
 use super::names::port_alias;
 use super::names::port_macs;
 use super::names::port_name;
+use super::plant::carries;
 use super::plant::only_address;
 use super::plant::remove_ours;
 use super::plant::up;
@@ -166,6 +167,8 @@ async fn attach(
     only_address(&theirs, IpNet::from(addr)).await?;
     up(&ours).await?;
     up(&theirs).await?;
+    carries(&ours).await?;
+    carries(&theirs).await?;
     // Both sides know each other for good: nothing depends on answers of the other one.
     ours.set_neighbour(addr, their_mac).await?;
     theirs.set_neighbour(router, our_mac).await?;

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+use std::time::Instant;
 
 use tempfile::TempDir;
 use weft_kernel::netns::Netns;
@@ -32,6 +35,8 @@ use weft_worker::dataplane::IngressPlane;
 use weft_worker::desired::Desired;
 use weft_worker::ingress::Ingress;
 use weft_worker::ingress::IngressConfig;
+
+use crate::people::PATIENCE;
 
 /// The outside client's address.
 pub(crate) const CLIENT: &str = "192.0.2.9";
@@ -81,6 +86,8 @@ impl World {
             ip(&wire, &format!("link set {name} master br0 up"));
             ip(netns, &format!("addr add {address}/24 dev eth0"));
             ip(netns, "link set eth0 up");
+            operates(&wire, name);
+            operates(netns, "eth0");
         };
         let client = make("client");
         plug(&client, "client", CLIENT);
@@ -249,6 +256,15 @@ fn record(id: TaskId, node: NodeId, addr: Ipv4Addr, networks: &[NetworkId]) -> T
 
 pub(crate) fn write_sysctl(netns: &Netns, key: &str, value: &str) {
     weft_kernel::sysctl::set(netns, key, value).unwrap();
+}
+
+/// Waits until a link carries packets.
+fn operates(netns: &Netns, link: &str) {
+    let begun = Instant::now();
+    while !ip(netns, &format!("link show {link}")).contains("state UP") {
+        assert!(begun.elapsed() < PATIENCE, "{link} stays down");
+        sleep(Duration::from_millis(10));
+    }
 }
 
 /// `ip`, to build the world.
