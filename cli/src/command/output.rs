@@ -9,7 +9,7 @@ use std::io::Write;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// For people
     Table,
     /// For programs: keys stay as they are
@@ -18,13 +18,13 @@ pub(super) enum Format {
 
 /// The options of every list.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct ListArgs {
+pub(crate) struct ListArgs {
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    pub(crate) format: Format,
     /// Only identifiers, one per line
     #[arg(short, long)]
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// One row of a list.
