@@ -313,11 +313,13 @@ impl<'a> Session<'a> {
             }
             Verdict::Take => {
                 self.began = true;
-                if !step.snapshot && step.upserts.is_empty() && step.removals.is_empty() {
-                    self.answers = true;
-                }
+                let delta = !step.snapshot;
                 let next = present.after(step);
-                if next != *present {
+                if next == *present {
+                    // A change of nothing is a sign of life. One that tells a new revision is
+                    // not: it comes only while the cluster's state moves.
+                    self.answers |= delta;
+                } else {
                     debug!(
                         revision = next.revision,
                         tasks = next.tasks.len(),

@@ -143,6 +143,22 @@ async fn it_leaves_a_manager_that_stops_answering() {
 }
 
 #[tokio::test]
+async fn a_manager_with_nothing_to_say_is_kept() {
+    let mut one = FakeManager::start().await;
+    let mut two = FakeManager::start().await;
+    let mut node = Node::start(Some(one.addr), vec![one.addr, two.addr]);
+    let mut quiet = one.session().await;
+    quiet.welcome().await;
+    quiet.snapshot(3, []).await;
+    quiet.delta(4, []).await;
+    node.reaches(4).await;
+    let other = timeout(SILENCE + Duration::from_millis(500), two.session()).await;
+    assert!(other.is_err(), "it stayed");
+    quiet.delta(5, []).await;
+    node.reaches(5).await;
+}
+
+#[tokio::test]
 async fn an_older_snapshot_is_refused_and_another_manager_asked() {
     let mut one = FakeManager::start().await;
     let mut two = FakeManager::start().await;
