@@ -2,9 +2,22 @@
 #![forbid(unsafe_code)]
 
 pub mod allocator;
+pub mod api;
+pub mod authz;
+pub mod ca;
+pub mod consensus;
+pub mod departure;
+pub mod dispatcher;
+pub mod entropy;
+pub mod leader;
+pub mod logs;
+pub mod managers;
 pub mod orchestrator;
+pub mod peer;
 pub mod propose;
+pub mod run;
 pub mod scheduler;
+mod status;
 pub mod store;
 
 #[cfg(test)]

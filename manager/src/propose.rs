@@ -1,5 +1,9 @@
 //! How a decision becomes state.
 
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod retry;
+
 use crate::store::View;
 use std::future::Future;
 use std::pin::Pin;

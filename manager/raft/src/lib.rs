@@ -1,2 +1,87 @@
-//! (crate doc to come)
+//! Consensus between managers: a replicated log of opaque commands.
+//!
+//! One [`RaftNode`] per manager. The caller gives a [`StateMachine`] that the committed commands
+//! are applied to, and a [`Dialer`] that reaches other members; it serves
+//! [`RaftNode::service`] on its own listener, behind its own authentication.
+//!
+//! # A member's life
+//!
+//! 1. [`RaftNode::start`] from its directory, serve [`RaftNode::service`].
+//! 2. The first member of a cluster: [`RaftNode::bootstrap`]. Any other: the leader calls
+//!    [`RaftNode::add_learner`], then [`RaftNode::promote`].
+//! 3. [`RaftNode::propose`] on the leader; [`RaftNode::read_index`] on the leader and
+//!    [`RaftNode::wait_applied`] anywhere, for reads that miss nothing.
+//! 4. Watch [`RaftNode::failed`]: when it resolves, the process must end.
+//! 5. To leave: the leader calls [`RaftNode::remove`]. The number and the directory are then
+//!    never used again. To stop for a while: [`RaftNode::shutdown`].
+//!
+//! # What is promised
+//!
+//! An acknowledged command is on the disks of a majority, synced, and applied on the member
+//! that acknowledged it. A directory that is damaged, foreign or incomplete is refused at
+//! start, by the name of the record. A leader that no majority answers stops answering within
+//! one lease and stops speaking in turns, so that a successor is elected even if everything it
+//! says arrives.
+//!
+//! The consensus engine (openraft) is an implementation detail: none of its types is visible
+//! here, on disk or on the wire, since its layouts change between releases.
 #![forbid(unsafe_code)]
+
+mod config;
+mod convert;
+mod engine;
+mod error;
+mod fault;
+mod gate;
+mod image;
+mod layout;
+mod log_store;
+mod member;
+mod membership;
+mod network;
+mod node;
+mod peers;
+mod proposal;
+mod records;
+mod recovery;
+mod seal;
+mod server;
+mod sled_engine;
+mod snapshot;
+mod state_machine;
+mod status;
+mod types;
+mod watchdog;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::ConfigError;
+pub use config::RaftConfig;
+pub use config::Timing;
+pub use convert::ConvertError;
+pub use error::BootstrapError;
+pub use error::MembershipError;
+pub use error::ProposeError;
+pub use error::ReadError;
+pub use error::Retry;
+pub use error::StartError;
+pub use error::WaitError;
+pub use member::Member;
+pub use member::RaftId;
+pub use node::RaftNode;
+pub use peers::Dialer;
+pub use proposal::Applied;
+pub use records::RecordError;
+pub use recovery::force_new_cluster;
+pub use seal::Place;
+pub use seal::SealError;
+pub use seal::Sealer;
+pub use seal::Sealing;
+pub use server::RaftService;
+pub use state_machine::Capture;
+pub use state_machine::RestoreError;
+pub use state_machine::StateMachine;
+pub use status::Follower;
+pub use status::RaftStatus;

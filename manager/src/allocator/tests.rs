@@ -24,7 +24,9 @@ fn put(change: &Change) -> &Task {
             object: Object::Task(task),
             ..
         } => task,
-        other => panic!("{other:?}"),
+        other @ (Change::Put { .. } | Change::Delete { .. } | Change::Guard { .. }) => {
+            panic!("{other:?}")
+        }
     }
 }
 

@@ -17,7 +17,9 @@ fn placed(objects: Vec<Object>) -> Vec<Task> {
                 object: Object::Task(task),
                 ..
             } => task,
-            other => panic!("{other:?}"),
+            other @ (Change::Put { .. } | Change::Delete { .. } | Change::Guard { .. }) => {
+                panic!("{other:?}")
+            }
         })
         .collect()
 }

@@ -191,7 +191,7 @@ impl State {
         state
     }
 
-    pub(super) fn set_revision(&mut self, revision: u64) {
+    pub(crate) fn set_revision(&mut self, revision: u64) {
         self.revision = revision;
     }
 

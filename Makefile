@@ -1,0 +1,49 @@
+# Weft's tasks. `make` alone lists them.
+
+CARGO ?= cargo
+WEFT := target/release/weft
+PROFILE := $(if $(CI),ci,default)
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help deps demo demo-down demo-status test verify fix bench chaos
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+deps: ## install what is missing on this machine (Debian packages, cargo-nextest)
+	@deploy/install-deps.sh
+
+demo: ## install, build, and start a five-node cluster on this machine
+	@deploy/install-deps.sh demo
+	$(CARGO) build --release --locked --bin weft
+	@$(WEFT) demo up
+
+demo-status: ## how the demo is doing
+	@$(WEFT) demo status
+
+demo-down: ## remove every trace of the demo
+	@[ -x $(WEFT) ] || $(CARGO) build --release --locked --bin weft
+	@$(WEFT) demo down
+
+test: deps ## install, build and run every test; counts per ring at the end
+	@PROFILE=$(PROFILE) CARGO="$(CARGO)" deploy/test.sh
+
+verify: ## read-only checks: format, lints, house rules, licences
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --locked -q -p weft-tests --test house
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --all-features check licenses bans sources; \
+	else echo "verify: cargo-deny is not installed, licences were not checked (cargo install --locked cargo-deny)"; fi
+
+fix: ## write what verify would complain about and a tool can change
+	$(CARGO) fmt --all
+	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+bench: ## measurements that exist
+	@benches=$$(sed -n 's/^name = "\(.*\)"  *# bench.*/\1/p' */Cargo.toml */*/Cargo.toml; ls -d */benches */*/benches 2>/dev/null); \
+	if [ -z "$$benches" ]; then echo "bench: there are none yet"; else $(CARGO) bench --workspace --locked; fi
+
+chaos: ## soak with faults
+	@echo "chaos: there is no soak yet" >&2; exit 1

@@ -1,0 +1,95 @@
+//! `weft cluster init`: this node founds a cluster.
+
+use crate::daemon::address::Advertise;
+use crate::daemon::node::NodeHandle;
+use crate::daemon::node_file::NodeFile;
+use anyhow::Context;
+use anyhow::bail;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use weft_manager::ca::Founding;
+use weft_manager::ca::bootstrap;
+use weft_pki::Keystore;
+use weft_proto::defaults;
+use weft_proto::object::ClusterSettings;
+use weft_proto::wire;
+
+impl NodeHandle {
+    /// Founds a cluster with this node as its only manager.
+    pub(crate) async fn init(
+        &self,
+        request: wire::InitRequest,
+    ) -> anyhow::Result<wire::InitResponse> {
+        let mut running = self.running.lock().await;
+        Self::must_be_free(running.as_ref())?;
+        if request.force_new_cluster {
+            bail!("--force-new-cluster is not part of this release");
+        }
+        let advertise = match request.advertise_addr.as_str() {
+            "" => Advertise::only_one()?,
+            given => Advertise::given(given)?,
+        };
+        let data_addr = data_addr(&request.data_path_addr, advertise)?;
+        let settings = settings(&request)?;
+        self.config.paths.forget().context("remove what a failed attempt left")?;
+        let founding = bootstrap(Founding {
+            settings,
+            description: self.description(),
+            data_addr,
+            advertise_addr: advertise.0,
+            now: self.clock.now(),
+            cluster: rand::random(),
+            node: rand::random(),
+        })?;
+        let file = NodeFile {
+            advertise_addr: advertise.0,
+            data_addr,
+            raft_id: Some(1),
+            managers: vec![advertise.0],
+        };
+        let manager = self.start_manager(&file, &founding.credentials).await?;
+        if let Some((manager, _)) = &manager
+            && let Err(err) = manager.found(founding.changes).await
+        {
+            manager.shutdown().await;
+            return Err(err).context("the first entry of the log was not written");
+        }
+        Keystore::new(self.config.paths.identity()).store(&founding.credentials)?;
+        file.store(&self.config.paths.node_file())?;
+        let identity = founding.credentials.identity();
+        *running = Some(self.start(file, founding.credentials, manager).await?);
+        Ok(wire::InitResponse {
+            node_id: identity.node.to_string(),
+            cluster_id: identity.cluster.to_string(),
+            worker_token: founding.worker_token,
+            addr: advertise.0.to_string(),
+        })
+    }
+}
+
+/// The address for VXLAN packets: the given one, or the advertised one.
+pub(super) fn data_addr(given: &str, advertise: Advertise) -> anyhow::Result<IpAddr> {
+    match given {
+        "" => Ok(advertise.0.ip()),
+        given => Advertise::given(given)
+            .map(|addr| addr.0.ip())
+            .context("--data-path-addr is refused"),
+    }
+}
+
+fn settings(request: &wire::InitRequest) -> anyhow::Result<ClusterSettings> {
+    let mut settings = wire::ClusterSettings::from(&defaults::settings());
+    if !request.address_pools.is_empty() {
+        settings.address_pools.clone_from(&request.address_pools);
+    }
+    if !request.ingress_pool.is_empty() {
+        settings.ingress_pool.clone_from(&request.ingress_pool);
+    }
+    let settings = ClusterSettings::try_from(settings)?;
+    let overlaps = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
+    let ingress = IpNet::V4(settings.ingress_pool);
+    if let Some(pool) = settings.address_pools.iter().find(|pool| overlaps(pool, &ingress)) {
+        bail!("address pool {pool} overlaps the ingress pool {ingress}: choose another one");
+    }
+    Ok(settings)
+}

@@ -1,0 +1,75 @@
+//! `weft cluster leave`: this node is on its own again.
+
+use crate::daemon::node::NodeHandle;
+use crate::daemon::node::Running;
+use anyhow::Context;
+use anyhow::bail;
+use std::time::Duration;
+use tokio::time::timeout;
+use weft_pki::Expect;
+use weft_pki::channel;
+use weft_proto::wire;
+use weft_proto::wire::membership_client::MembershipClient;
+
+/// One attempt at one manager.
+const ATTEMPT: Duration = Duration::from_secs(12);
+
+impl NodeHandle {
+    /// Tells the managers, stops the node's tasks, removes its networks and forgets the cluster.
+    /// With `force` also when no manager answers, or when this is the last one.
+    pub(crate) async fn leave(&self, request: wire::LeaveRequest) -> anyhow::Result<()> {
+        let mut running = self.running.lock().await;
+        let Some(node) = running.as_ref() else { bail!("this node is in no cluster") };
+        if let Err(why) = depart(node).await {
+            if !request.force {
+                return Err(why);
+            }
+            tracing::warn!(why = format!("{why:#}"), "leaving all the same");
+        }
+        let Some(node) = running.take() else { bail!("this node is in no cluster") };
+        self.control().refuse(|| "this node is leaving its cluster".to_owned());
+        let problems = node.worker.clear().await;
+        node.stop().await;
+        self.config.paths.forget()?;
+        self.left();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        bail!("the node has left, but could not remove everything: {}", problems.join("; "))
+    }
+}
+
+/// Asks the managers to forget this node.
+async fn depart(node: &Running) -> anyhow::Result<()> {
+    let own = node.file.advertise_addr;
+    let others: Vec<_> = node
+        .worker
+        .managers()
+        .into_iter()
+        .filter(|addr| !(node.is_manager() && *addr == own))
+        .collect();
+    if node.is_manager() && others.is_empty() {
+        bail!(
+            "this is the last manager: the cluster and everything in it ends with it; \
+             if that is meant, add --force"
+        );
+    }
+    let mut last = anyhow::anyhow!("no manager is known");
+    for addr in others {
+        let to = channel(addr, node.credentials.clone(), Expect::any_manager());
+        let asked = MembershipClient::new(to).depart(wire::DepartRequest {});
+        match timeout(ATTEMPT, asked).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(status)) => {
+                let why =
+                    weft_pki::explain(&status).unwrap_or_else(|| status.message().to_owned());
+                last = anyhow::anyhow!("{addr}: {why}");
+            }
+            Err(_) => last = anyhow::anyhow!("{addr} does not answer"),
+        }
+    }
+    Err(last).context(
+        "no manager agreed that this node leaves; to leave all the same add --force, and remove the \
+         node there with \"weft node rm\"",
+    )
+}

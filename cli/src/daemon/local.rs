@@ -1,0 +1,58 @@
+//! The calls about this very node: what is it, found, join, leave.
+
+use crate::daemon::node::NodeHandle;
+use std::sync::Arc;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use weft_proto::wire;
+use weft_proto::wire::local_server::Local;
+
+/// Answers on the node's own socket.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalService {
+    node: Arc<NodeHandle>,
+}
+
+impl LocalService {
+    pub(crate) fn new(node: Arc<NodeHandle>) -> Self {
+        LocalService { node }
+    }
+}
+
+/// The whole chain of causes in one line: the caller sees no other.
+fn refused(err: anyhow::Error) -> Status {
+    Status::failed_precondition(format!("{err:#}"))
+}
+
+#[tonic::async_trait]
+impl Local for LocalService {
+    async fn info(
+        &self,
+        _: Request<wire::InfoRequest>,
+    ) -> Result<Response<wire::InfoResponse>, Status> {
+        Ok(Response::new(self.node.info().await))
+    }
+
+    async fn init(
+        &self,
+        request: Request<wire::InitRequest>,
+    ) -> Result<Response<wire::InitResponse>, Status> {
+        self.node.init(request.into_inner()).await.map(Response::new).map_err(refused)
+    }
+
+    async fn join(
+        &self,
+        request: Request<wire::JoinRequest>,
+    ) -> Result<Response<wire::JoinResponse>, Status> {
+        self.node.join(request.into_inner()).await.map(Response::new).map_err(refused)
+    }
+
+    async fn leave(
+        &self,
+        request: Request<wire::LeaveRequest>,
+    ) -> Result<Response<wire::LeaveResponse>, Status> {
+        self.node.leave(request.into_inner()).await.map_err(refused)?;
+        Ok(Response::new(wire::LeaveResponse {}))
+    }
+}

@@ -1,0 +1,76 @@
+//! `weft daemon`: one per machine. Hosts whatever this node is: nothing yet, a worker, a manager.
+
+mod address;
+mod found;
+mod join;
+mod leave;
+mod local;
+mod node;
+mod node_file;
+mod paths;
+mod socket;
+mod worker;
+
+pub(crate) use address::Advertise;
+pub(crate) use paths::Paths;
+
+use crate::daemon::local::LocalService;
+use crate::daemon::node::NodeHandle;
+use anyhow::Context;
+use std::sync::Arc;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use weft_proto::time::SystemClock;
+
+/// What a daemon is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct DaemonConfig {
+    /// Where state, socket and namespaces are.
+    pub(crate) paths: Paths,
+    /// The node's name for people; the machine's own unless given.
+    pub(crate) hostname: String,
+    /// Below which cgroup its tasks are: two daemons on one machine need two.
+    pub(crate) cgroup_parent: String,
+}
+
+/// Runs until SIGTERM or SIGINT. Tasks go on running: the next daemon adopts them.
+pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
+    config.paths.prepare()?;
+    let _lock = config.paths.lock()?;
+    let stop = CancellationToken::new();
+    let (fatal, mut fatal_seen) = mpsc::channel(1);
+    let node = Arc::new(NodeHandle::new(config.clone(), Arc::new(SystemClock), fatal));
+    let socket = socket::serve(
+        &config.paths,
+        LocalService::new(node.clone()),
+        node.control(),
+        stop.clone(),
+    )?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        state = %config.paths.state_dir.display(),
+        socket = %config.paths.socket().display(),
+        hostname = config.hostname,
+        "weft daemon is up"
+    );
+    node.resume().await.context("this node cannot take its place in its cluster again")?;
+
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        failure = fatal_seen.recv() => failure,
+    };
+    tracing::info!("stopping; tasks go on running");
+    stop.cancel();
+    node.stop().await;
+    socket.await.context("the socket's server ended badly")?;
+    match failure {
+        // What is on disk is unknown: only a new process finds out.
+        Some(why) => anyhow::bail!("{why}"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,324 @@
+//! One member of the cluster.
+
+use crate::config::RaftConfig;
+use crate::engine::Engine;
+use crate::error::BootstrapError;
+use crate::error::StartError;
+use crate::fault::Fault;
+use crate::gate::Gate;
+use crate::image::Image;
+use crate::layout;
+use crate::log_store::LogStore;
+use crate::member::Member;
+use crate::member::RaftId;
+use crate::network::Network;
+use crate::peers::Dialer;
+use crate::peers::Peers;
+use crate::seal::Sealing;
+use crate::server::RaftService;
+use crate::sled_engine::SledEngine;
+use crate::snapshot::SnapshotStore;
+use crate::state_machine::Adapter;
+use crate::state_machine::StateMachine;
+use crate::status::RaftStatus;
+use crate::status::Reporter;
+use crate::types::Peer;
+use crate::types::Raft;
+use crate::types::TypeConfig;
+use crate::watchdog;
+use crate::writer::Writer;
+use openraft::errors::Fatal;
+use openraft::errors::InitializeError;
+use openraft::errors::RaftError;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use weft_proto::ClusterId;
+use weft_proto::wire;
+use weft_proto::wire::raft_server::RaftServer;
+
+const LOG_DIR: &str = "log";
+const SNAPSHOT_DIR: &str = "snapshot";
+
+/// One member of the cluster. Clones are handles to the same member. Dropping them does not
+/// stop it: [`RaftNode::shutdown`] does.
+#[derive(Clone)]
+pub struct RaftNode {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) raft: Raft,
+    pub(crate) me: Member,
+    cluster: ClusterId,
+    pub(crate) max_command: usize,
+    pub(crate) propose_timeout: Duration,
+    status: Arc<watch::Sender<RaftStatus>>,
+    pub(crate) progress: Arc<watch::Sender<u64>>,
+    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) fault: Fault,
+    pub(crate) writer: Writer,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl fmt::Debug for RaftNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RaftNode")
+            .field("me", &self.inner.me)
+            .field("cluster", &self.inner.cluster)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn status(&self) -> RaftStatus {
+        self.status.borrow().clone()
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.status.borrow().is_leader
+    }
+
+    /// How long a majority's confirmation lasts.
+    pub(crate) fn lease(&self) -> Duration {
+        self.status.borrow().lease
+    }
+
+    /// Why nothing works any more: the first fault explains more than its consequence.
+    pub(crate) fn stop_reason(&self, fatal: &Fatal<TypeConfig>) -> String {
+        self.fault.get().unwrap_or_else(|| fatal.to_string())
+    }
+}
+
+/// What a directory holds.
+pub(crate) struct Opened {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) image: Image,
+    pub(crate) snapshots: SnapshotStore,
+}
+
+/// Opens and checks a member's directory. Blocks on the disk.
+pub(crate) fn open_dir(dir: &Path, sealing: &Sealing) -> Result<Opened, StartError> {
+    let log = dir.join(LOG_DIR);
+    let engine = SledEngine::open(&log).map_err(|source| StartError::OpenLog {
+        dir: log.clone(),
+        source,
+    })?;
+    open_with(Box::new(engine), dir, sealing)
+}
+
+pub(crate) fn open_with(
+    engine: Box<dyn Engine>,
+    dir: &Path,
+    sealing: &Sealing,
+) -> Result<Opened, StartError> {
+    let image = Image::load(engine.as_ref(), sealing)?;
+    let snapshots = SnapshotStore::open(&dir.join(SNAPSHOT_DIR), sealing.clone())?;
+    Ok(Opened {
+        engine,
+        image,
+        snapshots,
+    })
+}
+
+/// Writes whose directory this is when it is new, else checks it.
+pub(crate) fn claim(opened: &mut Opened, config: &RaftConfig) -> Result<(), StartError> {
+    let Some(found) = &opened.image.identity else {
+        let identity = wire::RaftIdentity {
+            cluster: config.cluster.to_string(),
+            raft_id: config.me.raft_id.0,
+        };
+        return opened
+            .engine
+            .commit(vec![layout::put_identity(&identity)], true)
+            .map_err(|source| StartError::WriteLog { source });
+    };
+    if found.cluster != config.cluster.as_str() || found.raft_id != config.me.raft_id.0 {
+        return Err(StartError::OtherOwner {
+            cluster: config.cluster,
+            id: config.me.raft_id,
+            found_cluster: found.cluster.clone(),
+            found_id: RaftId(found.raft_id),
+        });
+    }
+    Ok(())
+}
+
+impl RaftNode {
+    /// Starts this member from its directory: restores the snapshot, replays the committed
+    /// entries after it, then takes part. A member with an empty directory waits for
+    /// [`RaftNode::bootstrap`], or until a leader adds it. Must be called in a tokio runtime,
+    /// whose tasks it then uses until it is shut down.
+    pub async fn start(
+        config: RaftConfig,
+        app: Arc<dyn StateMachine>,
+        dialer: Arc<dyn Dialer>,
+    ) -> Result<RaftNode, StartError> {
+        let (dir, sealing) = (config.dir.clone(), config.sealing.clone());
+        let opened = spawn_blocking(move || open_dir(&dir, &sealing)).await;
+        let opened = opened.map_err(|panic| StartError::Recover {
+            reason: format!("opening the directory panicked: {panic}"),
+        })??;
+        RaftNode::start_opened(config, opened, app, dialer).await
+    }
+
+    pub(crate) async fn start_opened(
+        config: RaftConfig,
+        mut opened: Opened,
+        app: Arc<dyn StateMachine>,
+        dialer: Arc<dyn Dialer>,
+    ) -> Result<RaftNode, StartError> {
+        let settings = config.engine().map_err(StartError::Config)?;
+        claim(&mut opened, &config)?;
+        let fault = Fault::new();
+        let (writer, thread) = Writer::start(opened.engine, fault.clone())
+            .map_err(|source| StartError::WriteLog { source })?;
+        let lease = config.timing.election_max;
+        let status = Arc::new(watch::Sender::new(RaftStatus::initial(config.me, lease)));
+        let progress = Arc::new(watch::Sender::new(0));
+        let peers = Arc::new(Peers::new(
+            config.me.raft_id,
+            config.cluster,
+            dialer,
+            Gate::new(status.subscribe()),
+            lease * 2,
+        ));
+        let raft = Raft::new(
+            config.me.raft_id,
+            Arc::new(settings),
+            Network {
+                peers: Arc::clone(&peers),
+            },
+            LogStore::new(opened.image, writer.clone(), config.sealing.clone()),
+            Adapter::new(app, Arc::new(opened.snapshots), Arc::clone(&progress)),
+        )
+        .await;
+        let raft = match raft {
+            Ok(raft) => raft,
+            Err(fatal) => {
+                // The directory must be free again when this returns.
+                writer.stop();
+                join(thread).await;
+                return Err(StartError::Recover {
+                    reason: fatal.to_string(),
+                });
+            }
+        };
+        let reporter = Reporter::new(raft.clone(), Arc::clone(&status), peers, fault.clone()).await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(reporter.run());
+        let inner = Arc::new(Inner {
+            raft,
+            me: config.me,
+            cluster: config.cluster,
+            max_command: config.max_command,
+            propose_timeout: config.propose_timeout,
+            status,
+            progress,
+            stopped: watch::Sender::new(false),
+            fault,
+            writer,
+            thread: Mutex::new(Some(thread)),
+            tasks: Mutex::new(tasks),
+        });
+        let watchdog = watchdog::run(Arc::downgrade(&inner), config.slow_disk, config.dead_disk);
+        inner.tasks.lock().spawn(watchdog);
+        tracing::info!(me = %config.me, cluster = %config.cluster, dir = %config.dir.display(), timing = ?config.timing, "consensus member started");
+        Ok(RaftNode { inner })
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+        RaftNode { inner }
+    }
+
+    /// This member, as it was started; the replicated membership may know a newer address.
+    pub fn me(&self) -> Member {
+        self.inner.me
+    }
+
+    /// The service that other members call. The caller serves it and lets only managers of the
+    /// cluster in.
+    pub fn service(&self) -> RaftServer<RaftService> {
+        RaftService::server(
+            self.inner.raft.clone(),
+            self.inner.me.raft_id,
+            self.inner.cluster,
+        )
+    }
+
+    /// Founds the cluster with this member alone, and waits until it leads.
+    pub async fn bootstrap(&self) -> Result<(), BootstrapError> {
+        let inner = &self.inner;
+        let members = BTreeMap::from([(inner.me.raft_id, Peer::from(inner.me))]);
+        inner
+            .raft
+            .initialize(members)
+            .await
+            .map_err(|error| match error {
+                RaftError::APIError(
+                    InitializeError::NotAllowed(_) | InitializeError::NotInMembers(_),
+                ) => BootstrapError::AlreadyInitialised,
+                RaftError::Fatal(fatal) => BootstrapError::Stopped {
+                    reason: inner.stop_reason(&fatal),
+                },
+            })?;
+        // Alone it is elected at once; if the disk is slow, the first proposal waits instead.
+        let mut status = self.status();
+        let leading = status.wait_for(|status| status.is_leader);
+        drop(timeout(inner.propose_timeout, leading).await);
+        Ok(())
+    }
+
+    /// This member's view, kept up to date. Changes of [`RaftStatus::quorum_acked`] and
+    /// [`RaftStatus::followers`] alone wake nobody.
+    pub fn status(&self) -> watch::Receiver<RaftStatus> {
+        self.inner.status.subscribe()
+    }
+
+    /// Resolves when this member cannot go on, with the reason, else never. The process must
+    /// then end: what is on disk is unknown, and only a new start finds out.
+    pub async fn failed(&self) -> String {
+        self.inner.fault.reported().await
+    }
+
+    /// Builds a snapshot now; nothing happens while one is being built. Returns before it is
+    /// complete; see [`RaftStatus::snapshot`].
+    pub async fn build_snapshot(&self) {
+        // An error means that the member has stopped, which the status says.
+        drop(self.inner.raft.trigger().snapshot().await);
+    }
+
+    /// Stops this member: nothing is written any more and the directory is free when this
+    /// returns. Waits for writes under way. May be called more than once.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        // An error means that its task was gone already.
+        drop(inner.raft.shutdown().await);
+        inner.stopped.send_replace(true);
+        inner.tasks.lock().abort_all();
+        inner.writer.stop();
+        let thread = inner.thread.lock().take();
+        if let Some(thread) = thread {
+            join(thread).await;
+        }
+    }
+}
+
+/// Waits for a thread without blocking the runtime.
+async fn join(thread: JoinHandle<()>) {
+    // A panic of the thread has been reported as a fault by the thread itself.
+    drop(spawn_blocking(move || thread.join()).await);
+}

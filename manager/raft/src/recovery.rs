@@ -1,0 +1,79 @@
+//! Bringing a cluster back whose majority is lost for good.
+
+use crate::config::RaftConfig;
+use crate::error::StartError;
+use crate::layout;
+use crate::node::Opened;
+use crate::node::claim;
+use crate::node::open_dir;
+use crate::types::Entry;
+use crate::types::LeaderId;
+use crate::types::LogId;
+use crate::types::Membership;
+use crate::types::Payload;
+use crate::types::Peer;
+use crate::types::Vote;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// Makes the member of a stopped directory the only member of its cluster, keeping all it has.
+///
+/// For when a majority is lost for good and nobody else will ever come back under the old
+/// membership: a majority that is alive elsewhere would go on as a second cluster. Entries that
+/// were not acknowledged by a majority become part of the state; entries that only lost members
+/// had are lost. Then start the member as usual; it elects itself. Blocks on the disk.
+pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
+    let mut opened = open_dir(&config.dir, &config.sealing)?;
+    claim(&mut opened, config)?;
+    let Opened {
+        mut engine,
+        image,
+        snapshots,
+    } = opened;
+    let snapshot = snapshots
+        .load()
+        .map_err(|source| StartError::OpenSnapshot {
+            path: config.dir.clone(),
+            source,
+        })?;
+    let in_snapshot = snapshot.and_then(|s| s.meta.last_log_id);
+    let mut ops = Vec::new();
+    if in_snapshot > image.last() {
+        // The log ends before the snapshot: nothing of it is needed, and it must have no hole.
+        for (index, stored) in &image.entries {
+            layout::remove_entry(&mut ops, *index, stored.parts);
+        }
+        ops.extend(in_snapshot.as_ref().map(layout::put_purged));
+    }
+    let last = in_snapshot
+        .max(image.last())
+        .ok_or(StartError::NothingToRecover)?;
+    let voted = image.vote.map_or(0, |vote| vote.leader_id.term);
+    let leader_id = LeaderId {
+        term: voted.max(last.leader_id.term) + 1,
+        node_id: config.me.raft_id,
+    };
+    let log_id = LogId {
+        leader_id,
+        index: last.index + 1,
+    };
+    let voters = vec![BTreeSet::from([config.me.raft_id])];
+    let members = BTreeMap::from([(config.me.raft_id, Peer::from(config.me))]);
+    let membership = Membership::new(voters, members).map_err(|e| StartError::Recover {
+        reason: e.to_string(),
+    })?;
+    let entry = Entry {
+        log_id,
+        payload: Payload::Membership(membership),
+    };
+    layout::put_entry(&mut ops, &entry, &config.sealing)
+        .map_err(|source| StartError::WriteLog { source })?;
+    ops.push(layout::put_committed(Some(&log_id)));
+    ops.push(layout::put_vote(&Vote {
+        leader_id,
+        committed: true,
+    }));
+    engine
+        .commit(ops, true)
+        .map_err(|source| StartError::WriteLog { source })
+}

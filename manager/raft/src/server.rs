@@ -1,0 +1,325 @@
+//! The calls other members make to this one.
+
+use crate::config::MESSAGE_BYTES;
+use crate::convert::ConvertError;
+use crate::convert::entry_from_wire;
+use crate::convert::log_id_from_wire;
+use crate::convert::log_id_to_wire;
+use crate::convert::meta_from_wire;
+use crate::convert::required;
+use crate::convert::vote_from_wire;
+use crate::convert::vote_to_wire;
+use crate::member::RaftId;
+use crate::types::Raft;
+use crate::types::Snapshot;
+use crate::types::TypeConfig;
+use bytes::BytesMut;
+use futures::Stream;
+use futures::StreamExt;
+use futures::TryStreamExt;
+use futures::stream;
+use openraft::raft::AppendEntriesRequest;
+use openraft::raft::StreamAppendError;
+use openraft::raft::StreamAppendResult;
+use openraft::raft::TransferLeaderError;
+use openraft::raft::TransferLeaderRequest;
+use openraft::raft::VoteRequest;
+use openraft::raft::VoteResponse;
+use openraft_rt::BoxStream;
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use tonic::Streaming;
+use weft_proto::ClusterId;
+use weft_proto::wire;
+use wire::raft_append_reply::Outcome;
+use wire::raft_server;
+use wire::raft_server::RaftServer;
+use wire::raft_snapshot_part::Part;
+use wire::raft_transfer_reply::Refusal;
+
+/// The largest snapshot a member takes, in bytes: it is held in memory while it is installed.
+const MAX_SNAPSHOT: u64 = 1 << 30;
+
+/// A sender that sends nothing for this long is given up, so that another transfer can begin.
+const STALLED: Duration = Duration::from_secs(20);
+
+/// The Raft service of one member. Trusts its caller to let only managers in; checks itself
+/// that a call is meant for this member of this cluster.
+#[derive(Clone)]
+pub struct RaftService {
+    serving: Arc<Serving>,
+}
+
+struct Serving {
+    raft: Raft,
+    me: RaftId,
+    cluster: ClusterId,
+    /// One snapshot at a time: each is held in memory.
+    installing: Semaphore,
+}
+
+impl fmt::Debug for RaftService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RaftService")
+            .field("me", &self.serving.me)
+            .field("cluster", &self.serving.cluster)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RaftService {
+    pub(crate) fn server(raft: Raft, me: RaftId, cluster: ClusterId) -> RaftServer<RaftService> {
+        let serving = Serving {
+            raft,
+            me,
+            cluster,
+            installing: Semaphore::new(1),
+        };
+        RaftServer::new(RaftService {
+            serving: Arc::new(serving),
+        })
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES)
+    }
+}
+
+impl Serving {
+    /// Refuses calls that are not for this member of this cluster. Mixing the logs of two
+    /// clusters destroys both.
+    fn check(&self, header: Option<wire::RaftHeader>) -> Result<(), Status> {
+        let header = required("header", header).map_err(invalid)?;
+        if header.cluster != self.cluster.as_str() {
+            tracing::warn!(theirs = %header.cluster, from = header.from, "refused a call from another cluster");
+            return Err(Status::failed_precondition(format!(
+                "this is cluster {}, not {}",
+                self.cluster, header.cluster
+            )));
+        }
+        if header.to != self.me.0 {
+            return Err(Status::failed_precondition(format!(
+                "this is member {}, not {}",
+                self.me, header.to
+            )));
+        }
+        Ok(())
+    }
+
+    fn vote_request(
+        &self,
+        request: wire::RaftVoteRequest,
+    ) -> Result<VoteRequest<TypeConfig>, Status> {
+        self.check(request.header)?;
+        let vote = required("vote", request.vote).map_err(invalid)?;
+        Ok(VoteRequest {
+            vote: vote_from_wire(vote),
+            last_log_id: request.last_log_id.map(log_id_from_wire),
+            leadership_transfer: request.leadership_transfer,
+        })
+    }
+
+    /// Answers one stream of appends. The header comes with the first message, and a leader
+    /// without news opens a stream long before it sends one.
+    async fn answer(
+        self: Arc<Self>,
+        mut requests: Streaming<wire::RaftAppendRequest>,
+    ) -> Result<impl Stream<Item = Result<wire::RaftAppendReply, Status>>, Status> {
+        let first = requests.message().await?;
+        let mut first = required("first message", first).map_err(invalid)?;
+        self.check(first.header.take())?;
+        let input = stream::once(ready(Ok(first)))
+            .chain(requests)
+            .map(|request| request.and_then(|r| append_request(r).map_err(invalid)))
+            // A broken stream ends here; what came before it is answered.
+            .take_while(|request| {
+                if let Err(status) = request {
+                    tracing::debug!(%status, "a stream of appends ended");
+                }
+                ready(request.is_ok())
+            })
+            .filter_map(|request| ready(request.ok()));
+        // Boxed for its type alone: as openraft declares it, it would borrow `self`.
+        let replies: BoxStream<'static, _> = Box::pin(self.raft.stream_append(input));
+        Ok(replies.map(|reply| reply.map(append_reply).map_err(stopped)))
+    }
+}
+
+#[tonic::async_trait]
+impl raft_server::Raft for RaftService {
+    type AppendStream = BoxStream<'static, Result<wire::RaftAppendReply, Status>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<wire::RaftAppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let serving = Arc::clone(&self.serving);
+        let replies = stream::once(serving.answer(request.into_inner())).try_flatten();
+        Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<wire::RaftVoteRequest>,
+    ) -> Result<Response<wire::RaftVoteReply>, Status> {
+        let rpc = self.serving.vote_request(request.into_inner())?;
+        let reply = self.serving.raft.vote(rpc).await.map_err(stopped)?;
+        Ok(Response::new(vote_reply(&reply)))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<wire::RaftVoteRequest>,
+    ) -> Result<Response<wire::RaftVoteReply>, Status> {
+        let rpc = self.serving.vote_request(request.into_inner())?;
+        let reply = self.serving.raft.pre_vote(rpc).await.map_err(stopped)?;
+        Ok(Response::new(vote_reply(&reply)))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<wire::RaftSnapshotPart>>,
+    ) -> Result<Response<wire::RaftSnapshotReply>, Status> {
+        let mut parts = request.into_inner();
+        let Some(Part::Head(mut head)) = parts.message().await?.and_then(|p| p.part) else {
+            return Err(Status::invalid_argument("a snapshot begins with its head"));
+        };
+        self.serving.check(head.header.take())?;
+        let Ok(_permit) = self.serving.installing.try_acquire() else {
+            return Err(Status::resource_exhausted(
+                "another snapshot is being received",
+            ));
+        };
+        let vote = required("head.vote", head.vote.take()).map_err(invalid)?;
+        let snapshot = receive(head, parts).await?;
+        let installed = self
+            .serving
+            .raft
+            .install_full_snapshot(vote_from_wire(vote), snapshot)
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(wire::RaftSnapshotReply {
+            vote: Some(vote_to_wire(&installed.vote)),
+        }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<wire::RaftTransferRequest>,
+    ) -> Result<Response<wire::RaftTransferReply>, Status> {
+        let request = request.into_inner();
+        self.serving.check(request.header)?;
+        let from = required("from_leader", request.from_leader).map_err(invalid)?;
+        let rpc = TransferLeaderRequest::new(
+            vote_from_wire(from),
+            RaftId(request.to),
+            request.last_log_id.map(log_id_from_wire),
+        );
+        let outcome = self.serving.raft.handle_transfer_leader(rpc).await;
+        let refusal = outcome.map_err(stopped)?.err().map(|e| refusal(&e));
+        Ok(Response::new(wire::RaftTransferReply { refusal }))
+    }
+}
+
+/// Collects the chunks of a snapshot and checks that they are what the head promised.
+async fn receive(
+    head: wire::RaftSnapshotHead,
+    mut parts: Streaming<wire::RaftSnapshotPart>,
+) -> Result<Snapshot, Status> {
+    let size = usize::try_from(head.size)
+        .ok()
+        .filter(|_| head.size <= MAX_SNAPSHOT)
+        .ok_or_else(|| {
+            Status::invalid_argument(format!("a snapshot of {} bytes is refused", head.size))
+        })?;
+    let meta = required("head.meta", head.meta)
+        .and_then(meta_from_wire)
+        .map_err(invalid)?;
+    let mut data = BytesMut::new();
+    loop {
+        let part = timeout(STALLED, parts.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("the transfer of a snapshot stalled"))?;
+        let Some(part) = part? else {
+            break;
+        };
+        let Some(Part::Chunk(chunk)) = part.part else {
+            return Err(Status::invalid_argument("a second head in a snapshot"));
+        };
+        if data.len() + chunk.len() > size {
+            return Err(Status::invalid_argument("a snapshot longer than announced"));
+        }
+        data.extend_from_slice(&chunk);
+    }
+    if data.len() != size || crc32c::crc32c(&data) != head.checksum {
+        return Err(Status::data_loss("the snapshot arrived damaged"));
+    }
+    Ok(Snapshot {
+        meta,
+        snapshot: data.freeze(),
+    })
+}
+
+fn append_request(
+    request: wire::RaftAppendRequest,
+) -> Result<AppendEntriesRequest<TypeConfig>, ConvertError> {
+    let entries = request.entries.into_iter().map(entry_from_wire);
+    Ok(AppendEntriesRequest {
+        vote: vote_from_wire(required("vote", request.vote)?),
+        prev_log_id: request.prev_log_id.map(log_id_from_wire),
+        entries: entries.collect::<Result<_, _>>()?,
+        leader_commit: request.leader_commit.map(log_id_from_wire),
+    })
+}
+
+fn append_reply(result: StreamAppendResult<TypeConfig>) -> wire::RaftAppendReply {
+    let outcome = match result {
+        Ok(matched) => Outcome::Matched(wire::RaftMatched {
+            log_id: matched.as_ref().map(log_id_to_wire),
+        }),
+        Err(StreamAppendError::Conflict(log_id)) => Outcome::Conflict(log_id_to_wire(&log_id)),
+        Err(StreamAppendError::HigherVote(vote)) => Outcome::HigherVote(vote_to_wire(&vote)),
+    };
+    wire::RaftAppendReply {
+        outcome: Some(outcome),
+    }
+}
+
+fn vote_reply(reply: &VoteResponse<TypeConfig>) -> wire::RaftVoteReply {
+    wire::RaftVoteReply {
+        vote: Some(vote_to_wire(&reply.vote)),
+        granted: reply.vote_granted,
+        last_log_id: reply.last_log_id.as_ref().map(log_id_to_wire),
+    }
+}
+
+fn refusal(error: &TransferLeaderError<TypeConfig>) -> Refusal {
+    match error {
+        TransferLeaderError::VoteChanged { expected, actual } => {
+            Refusal::VoteChanged(wire::RaftVoteChanged {
+                expected: Some(vote_to_wire(expected)),
+                actual: Some(vote_to_wire(actual)),
+            })
+        }
+        TransferLeaderError::LogNotFlushed { expected, actual } => {
+            Refusal::LogNotFlushed(wire::RaftLogNotFlushed {
+                expected: expected.as_ref().map(log_id_to_wire),
+                actual: actual.as_ref().map(log_id_to_wire),
+            })
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
+fn invalid(error: ConvertError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn stopped(error: impl fmt::Display) -> Status {
+    Status::unavailable(format!("this member has stopped: {error}"))
+}

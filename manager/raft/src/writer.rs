@@ -1,0 +1,204 @@
+//! The one thread that writes to the disk. Whatever arrives while it syncs becomes its next
+//! batch, so that many proposals share one sync.
+
+use crate::engine::Engine;
+use crate::engine::Op;
+use crate::fault::Fault;
+use crate::types::TypeConfig;
+use openraft::storage::IOFlushed;
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// Requests that share one sync, at most.
+const GROUP: usize = 512;
+
+/// Bytes that share one sync, about: one group must not take seconds.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// Whom to tell when a request has reached the disk.
+pub(crate) enum Done {
+    /// openraft waits for this append.
+    Appended(IOFlushed<TypeConfig>),
+    /// The caller waits.
+    Reply(oneshot::Sender<io::Result<()>>),
+    /// Nobody waits, and losing it in a crash is harmless: written with the next sync.
+    Lazy,
+}
+
+impl Done {
+    fn needs_sync(&self) -> bool {
+        match self {
+            Done::Appended(_) | Done::Reply(_) => true,
+            Done::Lazy => false,
+        }
+    }
+
+    fn finish(self, result: Result<(), &io::Error>) {
+        // io::Error cannot be cloned, and one failure answers a whole group.
+        let result = result.map_err(|e| io::Error::new(e.kind(), e.to_string()));
+        match self {
+            Done::Appended(callback) => callback.io_completed(result),
+            // The caller may have gone; the write has happened all the same.
+            Done::Reply(reply) => drop(reply.send(result)),
+            Done::Lazy => {}
+        }
+    }
+}
+
+enum Request {
+    Write { ops: Vec<Op>, done: Done },
+    Stop,
+}
+
+/// The handle of the writer thread. The thread ends when every handle is dropped, or at `stop`.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    requests: mpsc::Sender<Request>,
+    busy_since: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Writer {
+    /// Starts the thread. A failed write is reported to `fault` and answered to everyone who
+    /// waits or will wait: nothing is ever retried.
+    pub(crate) fn start(
+        engine: Box<dyn Engine>,
+        fault: Fault,
+    ) -> io::Result<(Writer, JoinHandle<()>)> {
+        let (requests, inbox) = mpsc::channel();
+        let busy_since = Arc::new(Mutex::new(None));
+        let worker = Worker {
+            engine,
+            inbox,
+            busy_since: Arc::clone(&busy_since),
+            fault,
+        };
+        let thread = std::thread::Builder::new()
+            .name("raft-log".to_owned())
+            .spawn(move || worker.run())?;
+        let writer = Writer {
+            requests,
+            busy_since,
+        };
+        Ok((writer, thread))
+    }
+
+    /// Queues `ops` behind everything queued before.
+    pub(crate) fn submit(&self, ops: Vec<Op>, done: Done) {
+        if let Err(mpsc::SendError(Request::Write { done, .. })) =
+            self.requests.send(Request::Write { ops, done })
+        {
+            done.finish(Err(&stopped()));
+        }
+    }
+
+    /// Queues `ops` and waits until they are on disk.
+    pub(crate) async fn write(&self, ops: Vec<Op>) -> io::Result<()> {
+        let (reply, result) = oneshot::channel();
+        self.submit(ops, Done::Reply(reply));
+        result.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Since when the thread has been in its current write, if it is in one.
+    pub(crate) fn busy_since(&self) -> Option<Instant> {
+        *self.busy_since.lock()
+    }
+
+    /// Ends the thread after everything queued so far.
+    pub(crate) fn stop(&self) {
+        // An error means that it has ended already.
+        drop(self.requests.send(Request::Stop));
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the log's writer has stopped")
+}
+
+struct Worker {
+    engine: Box<dyn Engine>,
+    inbox: mpsc::Receiver<Request>,
+    busy_since: Arc<Mutex<Option<Instant>>>,
+    fault: Fault,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let _guard = PanicReport(self.fault.clone());
+        let mut failed: Option<io::Error> = None;
+        while let Ok(first) = self.inbox.recv() {
+            let Group { ops, waiting, stop } = self.gather(first);
+            if failed.is_none() {
+                *self.busy_since.lock() = Some(Instant::now());
+                let durable = waiting.iter().any(Done::needs_sync);
+                if let Err(error) = self.engine.commit(ops, durable) {
+                    self.fault
+                        .report(format!("writing the log failed: {error}"));
+                    failed = Some(error);
+                }
+                *self.busy_since.lock() = None;
+            }
+            for done in waiting {
+                done.finish(failed.as_ref().map_or(Ok(()), Err));
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Everything that is waiting already, up to the limits of a group.
+    fn gather(&self, first: Request) -> Group {
+        let mut group = Group::default();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Write { ops, done } => {
+                    bytes += ops.iter().map(weight).sum::<usize>();
+                    group.ops.extend(ops);
+                    group.waiting.push(done);
+                }
+                Request::Stop => {
+                    group.stop = true;
+                    break;
+                }
+            }
+            next = if group.waiting.len() < GROUP && bytes < GROUP_BYTES {
+                self.inbox.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        group
+    }
+}
+
+#[derive(Default)]
+struct Group {
+    ops: Vec<Op>,
+    waiting: Vec<Done>,
+    stop: bool,
+}
+
+fn weight(op: &Op) -> usize {
+    match op {
+        Op::Put { key, value } => key.len() + value.len(),
+        Op::Remove { key } => key.len(),
+    }
+}
+
+/// Turns a panic of the thread into a fault: those who wait for it would otherwise wait for ever.
+struct PanicReport(Fault);
+
+impl Drop for PanicReport {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.report("the log's writer panicked");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a request is refused: what, why, and what to do.
+
+use crate::allocator::AllocateError;
+use crate::api::target::TargetError;
+use crate::propose::ProposeError;
+use ipnet::IpNet;
+use tonic::Status;
+use weft_proto::Name;
+use weft_proto::convert::ConvertError;
+use weft_proto::object::NodeState;
+use weft_proto::spec::Protocol;
+
+/// A request that was refused. Nothing has changed, except after [`ProposeError::NoLeader`], when
+/// it is not known.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("the request has no {0}")]
+    Incomplete(&'static str),
+    #[error(transparent)]
+    Field(#[from] ConvertError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Allocate(#[from] AllocateError),
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    #[error("there is a {kind} {name} already: choose another name, or remove that one first")]
+    NameTaken { kind: &'static str, name: Name },
+    #[error(
+        "subnet {subnet} overlaps {theirs} of network {network}: choose another --subnet, or leave \
+         it out and get a free one"
+    )]
+    SubnetOverlaps {
+        subnet: IpNet,
+        theirs: IpNet,
+        network: Name,
+    },
+    #[error("network {network} cannot be removed: it is used by {user}; {remedy}")]
+    NetworkUsed {
+        network: Name,
+        user: String,
+        remedy: &'static str,
+    },
+    #[error(
+        "port {port}/{protocol} cannot be published: the cluster itself uses it on every node; \
+         choose another one"
+    )]
+    PortReserved { port: u16, protocol: Protocol },
+    #[error("service {0} cannot be renamed: create one with the new name and remove this one")]
+    Rename(Name),
+    #[error(
+        "service {name} was changed meanwhile: its version is {found}, not {expected}; look at it \
+         again (weft service inspect {name}) and repeat the change"
+    )]
+    Outdated {
+        name: Name,
+        found: u64,
+        expected: u64,
+    },
+    #[error(
+        "node {node} is {state} and cannot be removed: stop its daemon first and wait until it is \
+         down, or remove it with --force"
+    )]
+    NodeNotDown { node: String, state: NodeState },
+    #[error(
+        "node {node} is a manager and cannot be removed: run `weft cluster leave` on it first; if \
+         it is gone for good, wait until it is down and remove it with --force"
+    )]
+    NodeManages { node: String },
+    #[error("the cluster's root certificate cannot be read; restore the managers from a backup")]
+    Root(#[source] weft_pki::RootError),
+    #[error("no new join token can be made")]
+    Token(#[source] weft_pki::EntropyError),
+}
+
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Status {
+        let text = error.to_string();
+        match error {
+            ApiError::Incomplete(_)
+            | ApiError::Field(_)
+            | ApiError::SubnetOverlaps { .. }
+            | ApiError::PortReserved { .. }
+            | ApiError::Rename(_) => Status::invalid_argument(text),
+            ApiError::Target(error) => error.into(),
+            ApiError::Allocate(error) => error.into(),
+            ApiError::Propose(error) => error.into(),
+            ApiError::NameTaken { .. } => Status::already_exists(text),
+            ApiError::NetworkUsed { .. }
+            | ApiError::NodeNotDown { .. }
+            | ApiError::NodeManages { .. } => Status::failed_precondition(text),
+            ApiError::Outdated { .. } => Status::aborted(text),
+            ApiError::Root(_) | ApiError::Token(_) => Status::internal(text),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What people and programs ask of a cluster; any manager answers.
+//!
+//! Each call reads a fresh state, decides in a pure function of the file of its object, and
+//! proposes the changes. Nothing is done here: the control loops see the changed state and act.
+//!
+//! A call that failed because no leader answered may still have become state. Asking again is safe:
+//! changes and removals of what is as asked for succeed or say that it is gone, and creations are
+//! refused by name, so nothing is ever there twice.
+
+mod cluster;
+mod error;
+mod logs;
+mod members;
+mod network;
+mod node;
+mod port;
+mod server;
+mod service;
+mod target;
+mod task;
+
+#[cfg(test)]
+mod tests;
+
+pub use members::Members;
+pub use server::ControlService;

@@ -1,0 +1,148 @@
+//! How a machine becomes a node.
+
+use crate::allocator::choose_node_number;
+use crate::ca::addr;
+use crate::ca::error::CaError;
+use crate::propose::retry::Decision;
+use crate::store::State;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use weft_pki::Root;
+use weft_pki::RootCert;
+use weft_proto::NodeId;
+use weft_proto::Role;
+use weft_proto::command::Change;
+use weft_proto::object::Cluster;
+use weft_proto::object::ManagerStatus;
+use weft_proto::object::Meta;
+use weft_proto::object::Node;
+use weft_proto::object::NodeDescription;
+use weft_proto::object::NodeState;
+use weft_proto::object::NodeStatus;
+use weft_proto::spec::Availability;
+use weft_proto::spec::Labels;
+use weft_proto::spec::NodeSpec;
+use weft_proto::time::Timestamp;
+use weft_proto::wire;
+
+/// A machine that asks to join.
+#[derive(Clone, Debug)]
+pub(super) struct Applicant {
+    pub(super) id: NodeId,
+    pub(super) description: NodeDescription,
+    pub(super) data_addr: IpAddr,
+    /// Of a manager.
+    pub(super) advertise_addr: Option<SocketAddr>,
+}
+
+impl Applicant {
+    /// Reads what the machine says about itself.
+    pub(super) fn read(
+        id: NodeId,
+        role: Role,
+        request: &wire::IssueRequest,
+    ) -> Result<Self, CaError> {
+        let description = request.description.clone();
+        let description: NodeDescription = description
+            .ok_or(CaError::Incomplete("description of the node"))?
+            .into();
+        if description.hostname.is_empty() {
+            return Err(CaError::Incomplete("host name"));
+        }
+        let advertise_addr = match role {
+            Role::Manager => Some(addr::read_advertise(&request.advertise_addr)?),
+            Role::Worker => None,
+        };
+        Ok(Self {
+            id,
+            description,
+            data_addr: addr::read_data(&request.data_addr)?,
+            advertise_addr,
+        })
+    }
+}
+
+/// Writes a new node down: a manager when it has an address for its peers, and then with a raft id
+/// that nobody ever had.
+pub(super) fn enrol(
+    state: &State,
+    cluster: &Cluster,
+    applicant: &Applicant,
+    now: Timestamp,
+) -> Result<Decision<Node>, CaError> {
+    let Applicant {
+        id,
+        description,
+        data_addr,
+        advertise_addr,
+    } = applicant;
+    addr::check_ingress(*data_addr, cluster.settings.ingress_pool)?;
+    addr::check_networks(state, *data_addr)?;
+    let ghosts = addr::earlier_attempts(state, &description.hostname, *data_addr, *advertise_addr)?;
+    let mut changes: Vec<Change> = ghosts
+        .into_iter()
+        .map(|ghost| Change::remove(ghost.clone()))
+        .collect();
+    let manager = advertise_addr.map(|addr| ManagerStatus {
+        raft_id: cluster.next_raft_id,
+        addr,
+    });
+    if manager.is_some() {
+        let mut cluster = cluster.clone();
+        cluster.next_raft_id += 1;
+        changes.push(Change::update(cluster));
+    }
+    let number = choose_node_number(state)?;
+    let node = new_node(*id, description.clone(), number, *data_addr, manager, now);
+    changes.push(Change::create(node.clone()));
+    Ok(Decision {
+        changes,
+        outcome: node,
+    })
+}
+
+/// A node that nobody heard of yet.
+pub(super) fn new_node(
+    id: NodeId,
+    description: NodeDescription,
+    number: weft_proto::addr::NodeNumber,
+    data_addr: IpAddr,
+    manager: Option<ManagerStatus>,
+    now: Timestamp,
+) -> Node {
+    Node {
+        meta: Meta::default(),
+        id,
+        spec: NodeSpec {
+            role: match manager {
+                Some(_) => Role::Manager,
+                None => Role::Worker,
+            },
+            availability: Availability::Active,
+            labels: Labels::new(),
+        },
+        description,
+        status: NodeStatus {
+            state: NodeState::Unknown,
+            message: "joined; its agent has not been heard yet".to_owned(),
+            since: now,
+        },
+        number,
+        data_addr,
+        manager,
+    }
+}
+
+/// The cluster, as far as there is one.
+pub(super) fn cluster(state: &State) -> Result<Arc<Cluster>, CaError> {
+    state.cluster().cloned().ok_or(CaError::NoCluster)
+}
+
+/// What signs the cluster's certificates.
+pub(super) fn root(cluster: &Cluster) -> Result<Root, CaError> {
+    let der = CertificateDer::from(cluster.root_certificate.clone());
+    let certificate = RootCert::from_der(der).map_err(CaError::Root)?;
+    Root::from_pem(&certificate.to_pem(), &cluster.root_key).map_err(CaError::Root)
+}

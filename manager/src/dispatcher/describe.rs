@@ -1,0 +1,102 @@
+//! What a node says about itself when its session begins.
+
+use crate::propose::ProposeError;
+use crate::propose::Proposer;
+use crate::store::State;
+use std::net::IpAddr;
+use std::time::Duration;
+use tonic::Status;
+use weft_proto::NodeId;
+use weft_proto::command::Change;
+use weft_proto::object::Node;
+use weft_proto::object::NodeDescription;
+use weft_proto::wire;
+
+/// Longest host name there is (RFC 1035 s. 2.3.4), and far more than the other texts need: they are
+/// replicated, so a node cannot fill the log with them.
+const MAX_TEXT: usize = 253;
+
+/// What a node says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Introduction {
+    description: NodeDescription,
+    data_addr: IpAddr,
+}
+
+impl Introduction {
+    /// Reads the first message of a session.
+    pub(super) fn read(hello: wire::Hello) -> Result<Self, Status> {
+        let description = hello
+            .description
+            .ok_or_else(|| Status::invalid_argument("hello.description is missing"))?;
+        let data_addr: IpAddr = hello.data_addr.parse().map_err(|_| {
+            Status::invalid_argument("hello.data_addr is no IP address such as 192.0.2.7")
+        })?;
+        if data_addr.is_unspecified() || data_addr.is_multicast() {
+            return Err(Status::invalid_argument(format!(
+                "hello.data_addr is {data_addr}, where no packets can be sent to: use an address \
+                 of the node"
+            )));
+        }
+        let mut description = NodeDescription::from(description);
+        for text in [
+            &mut description.hostname,
+            &mut description.os,
+            &mut description.arch,
+            &mut description.version,
+        ] {
+            shorten(text, MAX_TEXT);
+        }
+        description.runtimes.dedup();
+        Ok(Introduction {
+            description,
+            data_addr,
+        })
+    }
+
+    /// The node as it should be; `None` when the state says so already, or has no such node.
+    fn change(&self, view: &State, node: NodeId) -> Option<Change> {
+        let node = view.node(node)?;
+        if node.description == self.description && node.data_addr == self.data_addr {
+            return None;
+        }
+        let mut node = Node::clone(node);
+        node.description = self.description.clone();
+        node.data_addr = self.data_addr;
+        Some(Change::update(node))
+    }
+
+    /// Makes it state, however long that takes: the session goes on meanwhile.
+    pub(super) async fn record(&self, proposer: &dyn Proposer, node: NodeId, retry: Duration) {
+        loop {
+            let done = match proposer.fresh_view().await {
+                Err(error) => Err(error),
+                Ok(view) => match self.change(&view, node) {
+                    None => Ok(0),
+                    Some(change) => proposer.propose(vec![change]).await,
+                },
+            };
+            match done {
+                Ok(_) => return,
+                Err(ProposeError::Conflict(conflict)) => {
+                    tracing::debug!(%node, %conflict, "its description changed meanwhile, again");
+                }
+                Err(error @ ProposeError::NoLeader(_)) => {
+                    tracing::debug!(%node, %error, "its description waits");
+                }
+                Err(error @ (ProposeError::TooLarge(_) | ProposeError::Stopping)) => {
+                    tracing::warn!(%node, %error, "its description was not recorded");
+                    return;
+                }
+            }
+            tokio::time::sleep(retry).await;
+        }
+    }
+}
+
+/// Cuts a text at a character's border, at most `max` bytes in.
+pub(super) fn shorten(text: &mut String, max: usize) {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+    }
+}

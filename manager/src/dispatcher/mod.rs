@@ -1,0 +1,58 @@
+//! Sessions with agents: each node is told its part of the state, and says what came of it.
+//!
+//! Runs on every manager, from its own replica. A session carries a snapshot, then deltas, each
+//! with the revision that the agent knows its part of afterwards; back come heartbeats, statuses of
+//! tasks, and output of tasks that somebody reads.
+
+mod assignment;
+mod describe;
+mod feed;
+mod presence;
+mod report;
+mod reporter;
+mod server;
+mod session;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use assignment::assignments_for;
+pub use assignment::diff;
+pub use presence::Presence;
+pub use server::Dispatcher;
+pub use server::Parts;
+
+use std::time::Duration;
+
+/// The pace of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How often an agent must be heard. After three of these in silence its session ends, so that
+    /// one lost packet and one slow write do not move tasks.
+    pub heartbeat: Duration,
+    /// How long an agent has to introduce itself.
+    pub hello: Duration,
+    /// The least time between two looks at the state for one session: a burst of changes becomes
+    /// one delta.
+    pub look: Duration,
+    /// How long a revision that changed nothing for the node may stay untold: whoever waits for
+    /// everybody to know a revision waits that long.
+    pub progress: Duration,
+    /// How long reports of all sessions are gathered before they are proposed together.
+    pub gather: Duration,
+    /// The wait before reports are proposed again after there was no leader.
+    pub retry: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace {
+            heartbeat: Duration::from_secs(1),
+            hello: Duration::from_secs(5),
+            look: Duration::from_millis(20),
+            progress: Duration::from_millis(500),
+            gather: Duration::from_millis(15),
+            retry: Duration::from_millis(250),
+        }
+    }
+}

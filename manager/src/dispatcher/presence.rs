@@ -1,0 +1,126 @@
+//! Which agents hold a session with this manager, and when they were heard.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use weft_proto::NodeId;
+use weft_proto::wire;
+
+/// Which agents hold a session with this manager. Kept in memory only: it is true again a heartbeat
+/// after a restart.
+#[derive(Debug, Default)]
+pub struct Presence {
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    last: u64,
+    taken: BTreeMap<NodeId, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: u64,
+    heard: Instant,
+    applied: u64,
+    replaced: CancellationToken,
+}
+
+/// A session's place. Dropping it frees the place, unless a newer session took it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    presence: Arc<Presence>,
+    node: NodeId,
+    /// Unique within this manager's life.
+    pub(super) session: u64,
+    /// Cancelled when a newer session of the same node began.
+    pub(super) replaced: CancellationToken,
+}
+
+impl Presence {
+    /// Every agent with a session here: when it was heard, and which revision it has applied. For
+    /// the leader, which decides who is down.
+    pub fn heard(&self) -> Vec<wire::Heard> {
+        let now = Instant::now();
+        let seats = self.seats.lock();
+        seats
+            .taken
+            .iter()
+            .map(|(node, entry)| wire::Heard {
+                node_id: node.to_string(),
+                age_ms: u64::try_from(now.duration_since(entry.heard).as_millis())
+                    .unwrap_or(u64::MAX),
+                applied_revision: entry.applied,
+            })
+            .collect()
+    }
+
+    /// Whether a node's agent holds a session here.
+    pub fn holds(&self, node: NodeId) -> bool {
+        self.seats.lock().taken.contains_key(&node)
+    }
+
+    /// Whether this very session goes on.
+    pub(super) fn is_live(&self, node: NodeId, session: u64) -> bool {
+        let seats = self.seats.lock();
+        seats
+            .taken
+            .get(&node)
+            .is_some_and(|entry| entry.session == session)
+    }
+
+    /// Gives the node's place to a new session; an older one is told to end.
+    pub(super) fn enter(self: &Arc<Self>, node: NodeId) -> Seat {
+        let replaced = CancellationToken::new();
+        let mut seats = self.seats.lock();
+        seats.last += 1;
+        let session = seats.last;
+        let entry = Entry {
+            session,
+            heard: Instant::now(),
+            applied: 0,
+            replaced: replaced.clone(),
+        };
+        if let Some(old) = seats.taken.insert(node, entry) {
+            // An agent that lost its connection comes back like this; two machines with one
+            // identity do so again and again.
+            tracing::warn!(%node, "a second session of this node began, the first one ends");
+            old.replaced.cancel();
+        }
+        Seat {
+            presence: Arc::clone(self),
+            node,
+            session,
+            replaced,
+        }
+    }
+}
+
+impl Seat {
+    /// The agent was heard; with a heartbeat it said what it has applied.
+    pub(super) fn heard(&self, applied: Option<u64>) {
+        let mut seats = self.presence.seats.lock();
+        if let Some(entry) = seats.taken.get_mut(&self.node)
+            && entry.session == self.session
+        {
+            entry.heard = Instant::now();
+            entry.applied = applied.unwrap_or(entry.applied);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.presence.seats.lock();
+        if seats
+            .taken
+            .get(&self.node)
+            .is_some_and(|entry| entry.session == self.session)
+        {
+            seats.taken.remove(&self.node);
+        }
+    }
+}

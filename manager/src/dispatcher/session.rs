@@ -1,0 +1,253 @@
+//! One session with one agent.
+
+use crate::dispatcher::describe::Introduction;
+use crate::dispatcher::feed::Feed;
+use crate::dispatcher::presence::Seat;
+use crate::dispatcher::report;
+use crate::dispatcher::server::Shared;
+use crate::logs::SessionLogs;
+use crate::store::View;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
+use tonic::Status;
+use tonic::Streaming;
+use weft_proto::NodeId;
+use weft_proto::assignment::Assignments;
+use weft_proto::wire;
+use weft_proto::wire::agent_message::Kind as FromAgent;
+use weft_proto::wire::manager_message::Kind as ToAgent;
+
+/// How many heartbeats in a row may be missed.
+const MISSED: u32 = 3;
+/// Most reports in one message: more than the tasks a node can have.
+const MAX_REPORTS: usize = 16_384;
+
+pub(super) type Outbound = mpsc::Sender<Result<wire::ManagerMessage, Status>>;
+
+/// Holds a session until it ends, and tells the agent why it ended. The agent then moves on to
+/// another manager, or comes back.
+pub(super) async fn hold(
+    shared: Arc<Shared>,
+    node: NodeId,
+    inbound: Streaming<wire::AgentMessage>,
+    outbound: Outbound,
+) {
+    let ended = tokio::select! {
+        () = shared.shutdown.cancelled() => Status::unavailable("this manager is stopping"),
+        ended = converse(&shared, node, inbound, &outbound) => ended,
+    };
+    tracing::info!(%node, why = ended.message(), "session ended");
+    // An agent that does not read need not be told why.
+    let _ = outbound.try_send(Err(ended));
+}
+
+async fn converse(
+    shared: &Arc<Shared>,
+    node: NodeId,
+    mut inbound: Streaming<wire::AgentMessage>,
+    outbound: &Outbound,
+) -> Status {
+    let introduction = match introduce(&mut inbound, shared.pace.hello).await {
+        Ok(introduction) => introduction,
+        Err(refused) => return refused,
+    };
+    let seat = shared.presence.enter(node);
+    let (logs, requests) = shared.logs.attach(node);
+    tracing::info!(%node, session = seat.session, "session began");
+    let views = shared.store.subscribe();
+    let (feed, snapshot) = Feed::begin(node, views.borrow().clone());
+    for first in [welcome(shared, &snapshot), assignments(&snapshot)] {
+        if outbound.send(Ok(first)).await.is_err() {
+            return gone();
+        }
+    }
+    let session = Session {
+        shared,
+        node,
+        looked: Instant::now(),
+        said: Instant::now(),
+        feed,
+        seat,
+        logs,
+        outbound,
+    };
+    session.run(inbound, views, requests, introduction).await
+}
+
+async fn introduce(
+    inbound: &mut Streaming<wire::AgentMessage>,
+    patience: Duration,
+) -> Result<Introduction, Status> {
+    let first = tokio::time::timeout(patience, inbound.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no hello came"))??
+        .ok_or_else(gone)?;
+    match first.kind {
+        Some(FromAgent::Hello(hello)) => Introduction::read(hello),
+        Some(FromAgent::Heartbeat(_) | FromAgent::Status(_) | FromAgent::Log(_)) | None => {
+            Err(Status::invalid_argument("a session begins with hello"))
+        }
+    }
+}
+
+struct Session<'a> {
+    shared: &'a Arc<Shared>,
+    node: NodeId,
+    /// When the state was looked at last.
+    looked: Instant,
+    /// When the agent was told something of the state last.
+    said: Instant,
+    feed: Feed,
+    seat: Seat,
+    logs: SessionLogs,
+    outbound: &'a Outbound,
+}
+
+impl Session<'_> {
+    async fn run(
+        mut self,
+        mut inbound: Streaming<wire::AgentMessage>,
+        mut views: watch::Receiver<View>,
+        mut requests: mpsc::Receiver<ToAgent>,
+        introduction: Introduction,
+    ) -> Status {
+        let silence = self.shared.pace.heartbeat * MISSED;
+        let shared = Arc::clone(self.shared);
+        let record = introduction.record(&*shared.proposer, self.node, shared.pace.retry);
+        let mut record = Box::pin(record);
+        let (mut recorded, mut silent_at) = (false, Instant::now() + silence);
+        // The state may have moved since the snapshot was made.
+        let mut look_at = Some(Instant::now() + self.shared.pace.look);
+        let mut request = None;
+        loop {
+            // Every arm is cancel-safe: a message half read stays in the stream's buffer, a permit
+            // that was not given is taken from nobody.
+            tokio::select! {
+                () = self.seat.replaced.cancelled() => {
+                    return Status::aborted("another session of this node began");
+                }
+                () = sleep_until(silent_at) => {
+                    return Status::deadline_exceeded(format!("nothing was heard for {silence:?}"));
+                }
+                () = &mut record, if !recorded => recorded = true,
+                message = inbound.message() => {
+                    match message {
+                        Ok(Some(message)) => self.hear(message),
+                        Ok(None) => return gone(),
+                        Err(broken) => return broken,
+                    }
+                    silent_at = Instant::now() + silence;
+                }
+                changed = views.changed() => {
+                    if changed.is_err() {
+                        return Status::unavailable("this manager is stopping");
+                    }
+                    let soon = self.looked + self.shared.pace.look;
+                    look_at = Some(look_at.map_or(soon, |at| at.min(soon)));
+                }
+                next = requests.recv(), if request.is_none() => request = next,
+                permit = self.outbound.reserve(), if request.is_some() => match permit {
+                    Ok(permit) => {
+                        let kind = request.take();
+                        permit.send(Ok(wire::ManagerMessage { kind }));
+                    }
+                    Err(_) => return gone(),
+                },
+                // An agent that reads slowly gets fewer and larger deltas.
+                permit = room(self.outbound, look_at), if look_at.is_some() => {
+                    let Ok(permit) = permit else { return gone() };
+                    let view = views.borrow_and_update().clone();
+                    if view.node(self.node).is_none() {
+                        return removed();
+                    }
+                    if let Some(delta) = self.look(view) {
+                        permit.send(Ok(assignments(&delta)));
+                    }
+                    // A revision that is not told yet is told later, even if nothing moves.
+                    look_at = (self.feed.told() < self.feed.seen())
+                        .then(|| self.said + self.shared.pace.progress);
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, view: View) -> Option<Assignments> {
+        self.looked = Instant::now();
+        // Asked for after the view was taken: it may say more than the view has, never less.
+        let changed = self.shared.store.changes_since(self.feed.seen()).ok();
+        let progress = self.looked >= self.said + self.shared.pace.progress;
+        let delta = self.feed.look(view, changed.as_deref(), progress);
+        if delta.is_some() {
+            self.said = self.looked;
+        }
+        delta
+    }
+
+    fn hear(&self, message: wire::AgentMessage) {
+        let mut applied = None;
+        match message.kind {
+            Some(FromAgent::Heartbeat(beat)) => {
+                // Nobody can have applied what was not told.
+                applied = Some(beat.applied_revision.min(self.feed.told()));
+            }
+            Some(FromAgent::Status(report)) => self.report(report),
+            Some(FromAgent::Log(chunk)) => self.logs.deliver(chunk),
+            // What else an agent of another version says is no reason to end its session.
+            Some(FromAgent::Hello(_)) | None => {}
+        }
+        self.seat.heard(applied);
+    }
+
+    fn report(&self, reports: wire::StatusReport) {
+        let now = self.shared.clock.timestamp();
+        for one in reports.tasks.into_iter().take(MAX_REPORTS) {
+            match report::read(one, now) {
+                Some((task, status)) => {
+                    let session = self.seat.session;
+                    self.shared
+                        .reporter
+                        .report(self.node, session, task, status);
+                }
+                None => tracing::warn!(node = %self.node, "a status that cannot be read"),
+            }
+        }
+    }
+}
+
+async fn room(
+    outbound: &Outbound,
+    at: Option<Instant>,
+) -> Result<mpsc::Permit<'_, Result<wire::ManagerMessage, Status>>, mpsc::error::SendError<()>> {
+    sleep_until(at.unwrap_or_else(Instant::now)).await;
+    outbound.reserve().await
+}
+
+fn welcome(shared: &Shared, snapshot: &Assignments) -> wire::ManagerMessage {
+    let welcome = wire::Welcome {
+        heartbeat_period_ms: u64::try_from(shared.pace.heartbeat.as_millis()).unwrap_or(u64::MAX),
+        manager_addrs: snapshot.managers.iter().map(ToString::to_string).collect(),
+    };
+    wire::ManagerMessage {
+        kind: Some(ToAgent::Welcome(welcome)),
+    }
+}
+
+fn assignments(step: &Assignments) -> wire::ManagerMessage {
+    wire::ManagerMessage {
+        kind: Some(ToAgent::Assignments(step.into())),
+    }
+}
+
+fn gone() -> Status {
+    Status::cancelled("the agent ended the session")
+}
+
+pub(super) fn removed() -> Status {
+    Status::permission_denied(
+        "this node was removed from the cluster: `weft leave` and `weft join` make it a new one",
+    )
+}

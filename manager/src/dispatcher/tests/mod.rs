@@ -1,0 +1,5 @@
+mod assignments;
+mod feeds;
+mod reports;
+mod sessions;
+pub(crate) mod support;

@@ -1,0 +1,242 @@
+//! Sessions over a real connection.
+
+use super::support::Bed;
+use super::support::eventually;
+use super::support::hello;
+use crate::fixture::*;
+use std::time::Duration;
+use tonic::Code;
+use weft_proto::assignment::Assignment;
+use weft_proto::assignment::AssignmentKey;
+use weft_proto::command::Change;
+use weft_proto::object::ManagerStatus;
+use weft_proto::object::Node;
+use weft_proto::object::Object;
+use weft_proto::object::Task;
+use weft_proto::task_state::TaskState;
+use weft_proto::wire;
+use weft_proto::wire::agent_message::Kind as FromAgent;
+
+/// Node 1 is a manager; nodes 1 and 2 have task 1 and 2, assigned.
+fn world() -> Vec<Object> {
+    let mut n1 = node(1);
+    n1.manager = Some(ManagerStatus {
+        raft_id: 1,
+        addr: "192.0.2.1:2377".parse().unwrap(),
+    });
+    let (n2, service) = (node(2), service(1, 2));
+    let t1 = task(1, &service).on(&n1).state(TaskState::Assigned);
+    let t2 = task(2, &service).on(&n2).state(TaskState::Assigned);
+    vec![cluster().into(), n1.into(), n2.into(), t1.into(), t2.into()]
+}
+
+fn beat(applied_revision: u64) -> FromAgent {
+    FromAgent::Heartbeat(wire::Heartbeat { applied_revision })
+}
+
+fn report(tasks: &[u128]) -> FromAgent {
+    let tasks = tasks
+        .iter()
+        .map(|n| wire::TaskReport {
+            task_id: task_id(*n).to_string(),
+            status: Some(wire::TaskStatus {
+                state: TaskState::Running.number(),
+                message: "started".to_owned(),
+                ..wire::TaskStatus::default()
+            }),
+        })
+        .collect();
+    FromAgent::Status(wire::StatusReport { tasks })
+}
+
+fn state_of(bed: &Bed, n: u128) -> TaskState {
+    bed.fake.store.view().task(task_id(n)).unwrap().status.state
+}
+
+#[tokio::test]
+async fn a_session_brings_a_snapshot_and_then_what_changes() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, welcome, snapshot) = bed.session(&node(2)).await;
+    assert_eq!(welcome.heartbeat_period_ms, 300);
+    assert_eq!(welcome.manager_addrs, ["192.0.2.1:2377"]);
+    assert_eq!(snapshot.revision, 1);
+    let own: Vec<_> = snapshot.upserts.iter().map(Assignment::key).collect();
+    assert!(own.contains(&AssignmentKey::Task(task_id(2))), "{own:?}");
+    assert!(!own.contains(&AssignmentKey::Task(task_id(1))), "{own:?}");
+
+    let third = task(3, &service(1, 2))
+        .on(&node(2))
+        .state(TaskState::Assigned);
+    bed.fake.write(vec![Change::create(third)]);
+    let delta = agent.news().await;
+    assert!(!delta.snapshot);
+    assert_eq!(delta.revision, 2);
+    let keys: Vec<_> = delta.upserts.iter().map(Assignment::key).collect();
+    assert_eq!(keys, [AssignmentKey::Task(task_id(3))]);
+
+    let third = Task::clone(bed.fake.store.view().task(task_id(3)).unwrap());
+    bed.fake.write(vec![Change::remove(third)]);
+    assert_eq!(
+        agent.news().await.removals,
+        [AssignmentKey::Task(task_id(3))]
+    );
+}
+
+#[tokio::test]
+async fn revisions_without_news_are_told_too() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, ..) = bed.session(&node(2)).await;
+    bed.fake.store.advance(9);
+    let step = agent.assignments().await;
+    assert_eq!(step.revision, 9);
+    assert!(step.upserts.is_empty() && step.removals.is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_hears_of_new_managers() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, ..) = bed.session(&node(2)).await;
+    let mut second = Node::clone(bed.fake.store.view().node(node_id(2)).unwrap());
+    second.manager = Some(ManagerStatus {
+        raft_id: 2,
+        addr: "192.0.2.2:2377".parse().unwrap(),
+    });
+    bed.fake.write(vec![Change::update(second)]);
+    let managers: Vec<_> = agent
+        .assignments()
+        .await
+        .managers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(managers, ["192.0.2.1:2377", "192.0.2.2:2377"]);
+}
+
+#[tokio::test]
+async fn a_reported_status_becomes_state_and_that_of_a_foreign_task_does_not() {
+    let bed = Bed::new(world()).await;
+    let (agent, ..) = bed.session(&node(2)).await;
+    agent.say(report(&[1, 2])).await;
+    eventually("task 2 runs", || state_of(&bed, 2) == TaskState::Running).await;
+    assert_eq!(state_of(&bed, 1), TaskState::Assigned);
+}
+
+#[tokio::test]
+async fn what_a_node_says_about_itself_becomes_state() {
+    let bed = Bed::new(world()).await;
+    let mut new = node(2);
+    new.description.version = "9.9.9".to_owned();
+    new.data_addr = "198.51.100.2".parse().unwrap();
+    bed.fake.rival(|state| {
+        let mut node = Node::clone(state.node(node_id(2)).unwrap());
+        node.spec.labels.insert("disk".to_owned(), "ssd".to_owned());
+        vec![Change::update(node)]
+    });
+    let _session = bed.session(&new).await;
+    eventually("the node is described anew", || {
+        let view = bed.fake.store.view();
+        let node = view.node(node_id(2)).unwrap();
+        node.description == new.description && node.data_addr == new.data_addr
+    })
+    .await;
+    let view = bed.fake.store.view();
+    assert_eq!(
+        view.node(node_id(2)).unwrap().spec.labels.len(),
+        1,
+        "the rival's change stays"
+    );
+}
+
+#[tokio::test]
+async fn a_second_session_of_a_node_ends_the_first() {
+    let bed = Bed::new(world()).await;
+    let (mut first, ..) = bed.session(&node(2)).await;
+    let (second, ..) = bed.session(&node(2)).await;
+    assert_eq!(first.ended().await.code(), Code::Aborted);
+    second.say(beat(1)).await;
+    eventually("the second one counts", || {
+        bed.presence
+            .heard()
+            .iter()
+            .any(|heard| heard.applied_revision == 1)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silence_ends_a_session_and_frees_its_place() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, ..) = bed.session(&node(2)).await;
+    assert!(bed.presence.holds(node_id(2)));
+    assert_eq!(agent.ended().await.code(), Code::DeadlineExceeded);
+    eventually("its place is free", || !bed.presence.holds(node_id(2))).await;
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_session_and_say_what_was_applied() {
+    let bed = Bed::new(world()).await;
+    let (agent, ..) = bed.session(&node(2)).await;
+    for _ in 0..12 {
+        agent.say(beat(1_000)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let [heard] = &bed.presence.heard()[..] else {
+        panic!("the session ended");
+    };
+    assert_eq!(heard.node_id, node_id(2).to_string());
+    assert_eq!(heard.applied_revision, 1, "no more than it was told");
+    assert!(heard.age_ms < 900, "{heard:?}");
+}
+
+#[tokio::test]
+async fn only_nodes_of_the_cluster_get_a_session() {
+    let bed = Bed::new(world()).await;
+    let refused = bed.dial(None).await.err().unwrap();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let refused = bed.dial(Some(&node(77))).await.err().unwrap();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(
+        refused.message().contains("this node was removed"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_is_removed_loses_its_session() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, ..) = bed.session(&node(2)).await;
+    let gone = Node::clone(bed.fake.store.view().node(node_id(2)).unwrap());
+    bed.fake.write(vec![Change::remove(gone)]);
+    assert_eq!(agent.ended().await.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_session_begins_with_an_acceptable_hello() {
+    let bed = Bed::new(world()).await;
+    let mut agent = bed.dial(Some(&node(2))).await.unwrap();
+    agent.say(beat(1)).await;
+    assert_eq!(agent.ended().await.code(), Code::InvalidArgument);
+    for addr in ["", "eth0", "0.0.0.0", "224.0.0.1"] {
+        let mut agent = bed.dial(Some(&node(2))).await.unwrap();
+        let FromAgent::Hello(mut hello) = hello(&node(2)) else {
+            unreachable!()
+        };
+        hello.data_addr = addr.to_owned();
+        agent.say(FromAgent::Hello(hello)).await;
+        assert_eq!(agent.ended().await.code(), Code::InvalidArgument, "{addr}");
+    }
+    assert!(!bed.presence.holds(node_id(2)));
+}
+
+#[tokio::test]
+async fn when_the_manager_stops_agents_are_told_at_once() {
+    let mut bed = Bed::new(world()).await;
+    let (mut agent, ..) = bed.session(&node(2)).await;
+    bed.shutdown.cancel();
+    assert_eq!(agent.ended().await.code(), Code::Unavailable);
+    let run = bed.run.take().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), run)
+        .await
+        .expect("all sessions ended")
+        .unwrap();
+}

@@ -1,0 +1,13 @@
+//! What the leader does: runs the loops that decide, for as long as it holds office.
+//!
+//! A loop that outlives its office for a moment does no harm: everything it proposes carries the
+//! versions of what it read, and a newer leader's changes make it fail.
+
+mod control;
+mod liveness;
+mod membership;
+
+pub use control::ControlLoops;
+pub use liveness::Liveness;
+pub use membership::MembershipStep;
+pub use membership::plan as plan_membership;

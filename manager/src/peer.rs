@@ -1,0 +1,93 @@
+//! What other managers ask of this one, beside consensus itself.
+
+use crate::consensus::propose_here;
+use crate::leader::Liveness;
+use futures::Stream;
+use futures::StreamExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use weft_proto::wire;
+use weft_proto::wire::peer_server::Peer;
+use weft_raft::RaftNode;
+
+/// Reads logs of tasks whose agents hold a session here.
+pub trait LocalLogs: Send + Sync {
+    /// The lines, as they come.
+    fn relay(
+        &self,
+        request: wire::RelayLogsRequest,
+    ) -> Pin<Box<dyn Stream<Item = wire::LogLine> + Send>>;
+}
+
+/// The peer service of this manager.
+#[derive(Clone)]
+pub struct PeerService {
+    raft: RaftNode,
+    liveness: Arc<Liveness>,
+    logs: Arc<dyn LocalLogs>,
+}
+
+impl std::fmt::Debug for PeerService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerService")
+            .field("raft", &self.raft)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PeerService {
+    /// Of this manager.
+    pub fn new(raft: RaftNode, liveness: Arc<Liveness>, logs: Arc<dyn LocalLogs>) -> Self {
+        PeerService {
+            raft,
+            liveness,
+            logs,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    async fn propose(
+        &self,
+        request: Request<wire::ProposeRequest>,
+    ) -> Result<Response<wire::ProposeResponse>, Status> {
+        let answer = propose_here(&self.raft, request.into_inner().command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn read_index(
+        &self,
+        _: Request<wire::ReadIndexRequest>,
+    ) -> Result<Response<wire::ReadIndexResponse>, Status> {
+        let index = self.raft.read_index().await;
+        let index = index.map_err(|err| Status::unavailable(err.to_string()))?;
+        Ok(Response::new(wire::ReadIndexResponse { index }))
+    }
+
+    async fn presence(
+        &self,
+        request: Request<wire::PresenceRequest>,
+    ) -> Result<Response<wire::PresenceResponse>, Status> {
+        if !self.raft.status().borrow().is_leader {
+            return Err(Status::unavailable("this manager does not lead"));
+        }
+        self.liveness
+            .heard(&request.into_inner().heard, tokio::time::Instant::now());
+        Ok(Response::new(wire::PresenceResponse {}))
+    }
+
+    type RelayLogsStream = Pin<Box<dyn Stream<Item = Result<wire::LogLine, Status>> + Send>>;
+
+    async fn relay_logs(
+        &self,
+        request: Request<wire::RelayLogsRequest>,
+    ) -> Result<Response<Self::RelayLogsStream>, Status> {
+        Ok(Response::new(Box::pin(
+            self.logs.relay(request.into_inner()).map(Ok),
+        )))
+    }
+}

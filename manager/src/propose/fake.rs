@@ -1,0 +1,87 @@
+//! A proposer over a store in memory, for tests of whoever proposes.
+
+use crate::propose::BoxFuture;
+use crate::propose::ProposeError;
+use crate::propose::Proposer;
+use crate::store::Store;
+use crate::store::View;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use weft_proto::CommandId;
+use weft_proto::command::Change;
+use weft_proto::command::Command;
+use weft_proto::object::Object;
+use weft_proto::time::Timestamp;
+
+/// Applies every proposal at once. Before a proposal, what a rival does can be queued.
+#[derive(Debug, Default)]
+pub(crate) struct FakeProposer {
+    store: Store,
+    rivals: Mutex<VecDeque<Vec<Change>>>,
+    failures: Mutex<VecDeque<ProposeError>>,
+    proposals: Mutex<Vec<Vec<Change>>>,
+}
+
+impl FakeProposer {
+    /// Over a state at revision 1 that holds these objects.
+    pub(crate) fn new(objects: Vec<Object>) -> Self {
+        let fake = Self::default();
+        fake.write(objects.into_iter().map(Change::create).collect());
+        fake
+    }
+
+    /// The state now.
+    pub(crate) fn view(&self) -> View {
+        self.store.view()
+    }
+
+    /// Changes the state past the code under test.
+    pub(crate) fn write(&self, changes: Vec<Change>) {
+        self.apply(changes).unwrap();
+    }
+
+    /// Something that happens between the next decision and its proposal.
+    pub(crate) fn rival(&self, changes: Vec<Change>) {
+        self.rivals.lock().push_back(changes);
+    }
+
+    /// The next proposal fails like this.
+    pub(crate) fn fail(&self, error: ProposeError) {
+        self.failures.lock().push_back(error);
+    }
+
+    /// How many proposals there were.
+    pub(crate) fn proposals(&self) -> usize {
+        self.proposals.lock().len()
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> Result<u64, ProposeError> {
+        let index = self.store.view().revision() + 1;
+        let command = Command {
+            id: CommandId::from_entropy(u128::from(index)),
+            at: Timestamp::from_millis(1_000 * i64::try_from(index).unwrap()),
+            changes,
+        };
+        Ok(self.store.apply(index, &command)?)
+    }
+}
+
+impl Proposer for FakeProposer {
+    fn propose(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<u64, ProposeError>> {
+        Box::pin(async move {
+            self.proposals.lock().push(changes.clone());
+            if let Some(error) = self.failures.lock().pop_front() {
+                return Err(error);
+            }
+            let rival = self.rivals.lock().pop_front();
+            if let Some(rival) = rival {
+                self.write(rival);
+            }
+            self.apply(changes)
+        })
+    }
+
+    fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
+        Box::pin(async move { Ok(self.store.view()) })
+    }
+}

@@ -1,0 +1,267 @@
+//! Puts a manager together: consensus, state, loops, services; and takes it apart again.
+
+mod group;
+mod presence;
+
+use crate::api::ControlService;
+use crate::authz::AuthorizeLayer;
+use crate::ca::CaService;
+use crate::consensus::ClusterProposer;
+use crate::consensus::ManagerDialer;
+use crate::consensus::StoreMachine;
+use crate::departure::MembershipService;
+use crate::dispatcher::Dispatcher;
+use crate::dispatcher::Pace;
+use crate::dispatcher::Parts;
+use crate::dispatcher::Presence;
+use crate::entropy::Entropy;
+use crate::leader::ControlLoops;
+use crate::leader::Liveness;
+use crate::logs::ClusterLogs;
+use crate::logs::LogBroker;
+use crate::peer::PeerService;
+use crate::propose::ProposeError;
+use crate::propose::Proposer;
+use crate::run::group::Group;
+use crate::store::Store;
+use parking_lot::Mutex;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use weft_pki::LiveCredentials;
+use weft_proto::ClusterId;
+use weft_proto::NodeId;
+use weft_proto::command::Change;
+use weft_proto::time::Clock;
+use weft_proto::wire::ca_server::CaServer;
+use weft_proto::wire::control_server::ControlServer;
+use weft_proto::wire::membership_server::MembershipServer;
+use weft_proto::wire::peer_server::PeerServer;
+use weft_raft::Member;
+use weft_raft::RaftConfig;
+use weft_raft::RaftId;
+use weft_raft::RaftNode;
+
+/// A message between managers: the largest command and its envelope.
+const MAX_MESSAGE: usize = 8 << 20;
+
+/// What a manager is started with.
+pub struct ManagerConfig {
+    /// This node.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its identity in the log.
+    pub raft_id: u64,
+    /// Where others reach it.
+    pub addr: SocketAddr,
+    /// Where its log and snapshots are.
+    pub dir: PathBuf,
+    /// What it proves its identity with.
+    pub credentials: Arc<LiveCredentials>,
+    /// The control port.
+    pub listener: TcpListener,
+    /// The time that is stamped into changes.
+    pub clock: Arc<dyn Clock>,
+    /// Where identifiers come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for ManagerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManagerConfig")
+            .field("node", &self.node)
+            .field("addr", &self.addr)
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a manager did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its log.
+    #[error("the log in {dir} cannot be used")]
+    Raft {
+        /// Where it is.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<weft_raft::StartError>,
+    },
+}
+
+/// Why a cluster was not founded.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundError {
+    /// The log has entries already.
+    #[error(transparent)]
+    Bootstrap(#[from] weft_raft::BootstrapError),
+    /// The first transaction was not written.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+}
+
+/// A running manager. Clones are the same one.
+#[derive(Clone)]
+pub struct Manager {
+    raft: RaftNode,
+    proposer: Arc<ClusterProposer>,
+    routes: Routes,
+    stop: CancellationToken,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").field("raft", &self.raft).finish_non_exhaustive()
+    }
+}
+
+impl Manager {
+    /// Starts everything. The manager takes part once consensus lets it: at once after a restart,
+    /// after [`Manager::found`], or when the leader adds it.
+    pub async fn start(config: ManagerConfig) -> Result<Manager, StartError> {
+        let me =
+            Member { raft_id: RaftId(config.raft_id), node_id: config.node, addr: config.addr };
+        let store = Arc::new(Store::default());
+        let dialer = ManagerDialer(config.credentials.clone());
+        let raft = RaftNode::start(
+            RaftConfig::new(me, config.cluster, &config.dir),
+            Arc::new(StoreMachine(store.clone())),
+            Arc::new(dialer.clone()),
+        )
+        .await
+        .map_err(|source| StartError::Raft { dir: config.dir.clone(), source: Box::new(source) })?;
+        let stop = CancellationToken::new();
+        let proposer = Arc::new(ClusterProposer::new(
+            raft.clone(),
+            store.clone(),
+            dialer,
+            config.clock.clone(),
+            config.entropy.clone(),
+        ));
+        let group = Arc::new(Group::new(raft.clone(), proposer.clone()));
+        let broker = Arc::new(LogBroker::new(store.clone()));
+        let presence = Arc::new(Presence::default());
+        let liveness = Arc::new(Liveness::default());
+        let dispatcher = Dispatcher::new(Parts {
+            store: store.clone(),
+            proposer: proposer.clone(),
+            clock: config.clock.clone(),
+            logs: broker.clone(),
+            presence: presence.clone(),
+            shutdown: stop.clone(),
+            pace: Pace::default(),
+        });
+        let control = ControlServer::new(ControlService::new(
+            proposer.clone(),
+            config.entropy.clone(),
+            Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
+            group,
+        ));
+        let peer = PeerServer::new(PeerService::new(raft.clone(), liveness.clone(), broker))
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        let ca =
+            CaService::new(proposer.clone(), config.clock.clone(), config.entropy.clone());
+        let membership = MembershipService::new(proposer.clone());
+        let incoming = weft_pki::serve_incoming(
+            config.listener,
+            config.credentials.clone(),
+            stop.clone().cancelled_owned(),
+        );
+        let serving = weft_pki::server()
+            .layer(AuthorizeLayer::tls())
+            .add_service(raft.service())
+            .add_service(peer)
+            .add_service(dispatcher.service())
+            .add_service(CaServer::new(ca))
+            .add_service(MembershipServer::new(membership))
+            .add_service(control.clone())
+            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            if let Err(err) = serving.await {
+                tracing::error!(%err, "the control port's server ended");
+            }
+        });
+        tasks.spawn(async move { dispatcher.run().await });
+        tasks.spawn(presence::report(
+            raft.clone(),
+            proposer.clone(),
+            presence,
+            liveness.clone(),
+            stop.clone(),
+        ));
+        let loops = ControlLoops {
+            raft: raft.clone(),
+            store,
+            liveness,
+            clock: config.clock,
+            entropy: config.entropy,
+        };
+        tasks.spawn(loops.run(stop.clone()));
+        Ok(Manager {
+            raft,
+            proposer,
+            routes: Routes::new(control),
+            stop,
+            tasks: Arc::new(Mutex::new(tasks)),
+        })
+    }
+
+    /// Founds a cluster of this manager alone, with these first objects.
+    pub async fn found(&self, changes: Vec<Change>) -> Result<(), FoundError> {
+        self.raft.bootstrap().await?;
+        self.proposer.propose(changes).await?;
+        Ok(())
+    }
+
+    /// The calls that people make, for the node's own socket.
+    pub fn control_routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// Who leads, as far as known here.
+    pub fn leader(&self) -> Option<Member> {
+        self.raft.status().borrow().leader
+    }
+
+    /// Returns, with the reason, only if the manager cannot go on and the process must end.
+    pub async fn failed(&self) -> String {
+        self.raft.failed().await
+    }
+
+    /// Hands the leader's office over if it can, closes all sessions, and frees the log.
+    pub async fn shutdown(&self) {
+        self.hand_over().await;
+        self.stop.cancel();
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        // Open calls of people may go on for long; they are cut.
+        drop(tokio::time::timeout(std::time::Duration::from_secs(1), ended).await);
+        tasks.abort_all();
+        self.raft.shutdown().await;
+    }
+
+    /// An orderly stop of the leader should cost the others no election.
+    async fn hand_over(&self) {
+        let status = self.raft.status().borrow().clone();
+        if !status.is_leader {
+            return;
+        }
+        let voters = status.followers.iter().filter(|(id, _)| status.voters.contains(id));
+        let best = voters.max_by_key(|(_, follower)| (follower.matched, follower.last_ack));
+        if let Some((id, _)) = best
+            && let Err(err) = self.raft.transfer_leader(*id).await
+        {
+            tracing::info!(%err, "nobody takes the leader's office over; the others will elect");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Tells the leader which agents this manager hears.
+
+use crate::consensus::ClusterProposer;
+use crate::dispatcher::Presence;
+use crate::leader::Liveness;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio::time::sleep;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use weft_proto::wire;
+use weft_raft::RaftNode;
+
+/// Half a heartbeat of agents, so that the leader's picture is never older than it must be.
+const PERIOD: Duration = Duration::from_millis(500);
+
+pub(super) async fn report(
+    raft: RaftNode,
+    proposer: Arc<ClusterProposer>,
+    presence: Arc<Presence>,
+    liveness: Arc<Liveness>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(PERIOD) => {}
+        }
+        let heard = presence.heard();
+        let status = raft.status().borrow().clone();
+        if status.is_leader {
+            liveness.heard(&heard, Instant::now());
+            continue;
+        }
+        let Some(leader) = status.leader.filter(|leader| *leader != status.me) else { continue };
+        let mut peer = proposer.peer(leader);
+        let told = timeout(PERIOD, peer.presence(wire::PresenceRequest { heard })).await;
+        if let Ok(Err(status)) = told {
+            tracing::debug!(%leader, %status, "the leader did not take the report; the next one follows");
+        }
+    }
+}
