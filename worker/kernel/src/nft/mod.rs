@@ -48,7 +48,7 @@ mod step;
 mod tests;
 mod typeof_key;
 mod value;
-mod wire;
+pub(crate) mod wire;
 
 pub use batch::Batch;
 pub use error::NftError;

@@ -5,21 +5,21 @@
 //! integers inside attributes are big endian.
 
 /// The message asks for something.
-pub(super) const REQUEST: u16 = 0x1;
+pub(crate) const REQUEST: u16 = 0x1;
 /// Confirm this message even when it succeeds.
-pub(super) const ACK: u16 = 0x4;
+pub(crate) const ACK: u16 = 0x4;
 /// What was asked for changed while it was being listed.
-pub(super) const DUMP_INTERRUPTED: u16 = 0x10;
+pub(crate) const DUMP_INTERRUPTED: u16 = 0x10;
 /// List all objects.
-pub(super) const DUMP: u16 = 0x300;
+pub(crate) const DUMP: u16 = 0x300;
 /// Make it if it is not there.
-pub(super) const CREATE: u16 = 0x400;
+pub(crate) const CREATE: u16 = 0x400;
 /// Put it after what is there.
-pub(super) const APPEND: u16 = 0x800;
+pub(crate) const APPEND: u16 = 0x800;
 /// An answer that carries an error number (zero: success).
-pub(super) const KIND_ERROR: u16 = 2;
+pub(crate) const KIND_ERROR: u16 = 2;
 /// The end of a listing.
-pub(super) const KIND_DONE: u16 = 3;
+pub(crate) const KIND_DONE: u16 = 3;
 
 const HEADER: usize = 16;
 const NESTED: u16 = 0x8000;
@@ -27,25 +27,25 @@ const KIND_MASK: u16 = 0x3fff;
 
 /// What precedes the attributes of one message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) seq: u32,
-    pub(super) family: u8,
+pub(crate) struct Header {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) seq: u32,
+    pub(crate) family: u8,
     /// Only the two ends of a batch use it: the subsystem the batch is for.
-    pub(super) resource: u16,
+    pub(crate) resource: u16,
 }
 
 /// Messages being written.
 #[derive(Debug, Default)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     bytes: Vec<u8>,
     fault: Option<String>,
 }
 
 impl Wire {
     /// Everything written, or why it cannot be sent.
-    pub(super) fn finish(self) -> Result<Vec<u8>, String> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>, String> {
         match self.fault {
             Some(fault) => Err(fault),
             None => Ok(self.bytes),
@@ -54,17 +54,17 @@ impl Wire {
 
     /// Remembers the first thing that cannot be expressed; `finish` then refuses. This keeps the
     /// encoders free of error plumbing without ever sending something half right.
-    pub(super) fn fault(&mut self, why: String) {
+    pub(crate) fn fault(&mut self, why: String) {
         self.fault.get_or_insert(why);
     }
 
     /// Whether something could not be expressed so far.
-    pub(super) fn faulty(&self) -> bool {
+    pub(crate) fn faulty(&self) -> bool {
         self.fault.is_some()
     }
 
     /// Writes one whole message.
-    pub(super) fn message(&mut self, header: Header, body: impl FnOnce(&mut Self)) {
+    pub(crate) fn message(&mut self, header: Header, body: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.bytes.extend([0; 4]);
         self.bytes.extend(header.kind.to_ne_bytes());
@@ -81,25 +81,30 @@ impl Wire {
     }
 
     /// Writes an attribute of plain bytes.
-    pub(super) fn bytes(&mut self, kind: u16, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, kind: u16, value: &[u8]) {
         self.attribute(kind, |wire| wire.bytes.extend(value));
     }
 
     /// Writes a number the way nftables wants it.
-    pub(super) fn number(&mut self, kind: u16, value: u32) {
+    pub(crate) fn number(&mut self, kind: u16, value: u32) {
         self.bytes(kind, &value.to_be_bytes());
     }
 
     /// Writes a name, with its end mark.
-    pub(super) fn text(&mut self, kind: u16, value: &str) {
+    pub(crate) fn text(&mut self, kind: u16, value: &str) {
         self.attribute(kind, |wire| {
             wire.bytes.extend(value.as_bytes());
             wire.bytes.push(0);
         });
     }
 
+    /// Writes bytes that are attributes already.
+    pub(crate) fn raw(&mut self, attributes: &[u8]) {
+        self.bytes.extend(attributes);
+    }
+
     /// Writes an attribute that holds attributes.
-    pub(super) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
+    pub(crate) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
         self.attribute(kind | NESTED, body);
     }
 
@@ -124,28 +129,28 @@ impl Wire {
 
 /// One received message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) seq: u32,
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) seq: u32,
     /// What follows the netlink header.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl<'a> Message<'a> {
     /// The error number an answer carries; zero for success, `None` when there is none.
-    pub(super) fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         Some(i32::from_ne_bytes(array(self.payload, 0)?))
     }
 
     /// Address family and attributes of an nftables object.
-    pub(super) fn object(&self) -> Option<(u8, Attributes<'a>)> {
+    pub(crate) fn object(&self) -> Option<(u8, Attributes<'a>)> {
         Some((*self.payload.first()?, attributes(self.payload.get(4..)?)))
     }
 }
 
 /// Walks the messages of one datagram; stops at the first malformed one.
-pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32::from_ne_bytes(array(rest, 0)?)).ok()?;
         let message = Message {
@@ -161,22 +166,22 @@ pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
 
 /// Attributes being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attributes<'a>(&'a [u8]);
+pub(crate) struct Attributes<'a>(&'a [u8]);
 
 /// Reads the attributes in `bytes`; stops at the first malformed one.
-pub(super) fn attributes(bytes: &[u8]) -> Attributes<'_> {
+pub(crate) fn attributes(bytes: &[u8]) -> Attributes<'_> {
     Attributes(bytes)
 }
 
 impl<'a> Attributes<'a> {
     /// The first attribute of this kind.
-    pub(super) fn get(mut self, kind: u16) -> Option<&'a [u8]> {
+    pub(crate) fn get(mut self, kind: u16) -> Option<&'a [u8]> {
         self.find(|(found, _)| *found == kind)
             .map(|(_, value)| value)
     }
 
     /// A name, without its end mark.
-    pub(super) fn text(self, kind: u16) -> Option<String> {
+    pub(crate) fn text(self, kind: u16) -> Option<String> {
         let value = self.get(kind)?;
         let end = value
             .iter()
@@ -186,7 +191,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// The attributes inside one.
-    pub(super) fn nested(self, kind: u16) -> Option<Attributes<'a>> {
+    pub(crate) fn nested(self, kind: u16) -> Option<Attributes<'a>> {
         self.get(kind).map(attributes)
     }
 }
