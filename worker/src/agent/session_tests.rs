@@ -1,15 +1,20 @@
 use super::*;
+use crate::agent::Hello;
+use crate::agent::Managers;
 use crate::agent::fake_manager::CEILING;
 use crate::agent::fake_manager::FakeManager;
+use crate::desired::Desired;
 use crate::fixture::desired;
 use crate::fixture::node_id;
 use crate::fixture::status;
 use crate::fixture::task;
 use crate::fixture::task_id;
+use crate::runtime::Runtime;
 use crate::runtime::TaskLaunch;
 use crate::runtime::fake::FakeRuntime;
 use bytes::Bytes;
 use std::time::UNIX_EPOCH;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use weft_proto::task_state::TaskState;
 

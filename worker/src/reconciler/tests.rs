@@ -69,6 +69,7 @@ impl World {
         let reconciler = Reconciler::new(Parts {
             desired: desired_rx,
             node: node_facts(),
+            resolv_conf: ResolvConf::default(),
             runtime: runtime.clone(),
             network: network.clone(),
             reports: reports_tx,
