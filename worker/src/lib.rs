@@ -9,6 +9,7 @@ pub mod desired;
 pub mod dns;
 #[cfg(test)]
 mod fixture;
+pub mod ingress;
 pub mod network;
 pub mod observed;
 pub mod reconciler;

@@ -296,6 +296,7 @@ impl<'a> Compiler<'a> {
                 (0, 3)
             }
             Reject::HostUnreachable => (2, 2),
+            Reject::PortUnreachable => (2, 1),
         };
         self.emit("reject", |wire| {
             wire.number(1, kind);

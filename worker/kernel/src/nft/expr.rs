@@ -128,6 +128,8 @@ pub enum Reject {
     Icmpv6AddressUnreachable,
     /// `icmpx host-unreachable`: whichever of the two fits (families inet and bridge).
     HostUnreachable,
+    /// `icmpx port-unreachable`: what a host says that has nobody at that port.
+    PortUnreachable,
 }
 
 /// The end of a rule.

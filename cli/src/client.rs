@@ -1,0 +1,176 @@
+//! The connection to the daemon's socket.
+
+use hyper_util::rt::TokioIo;
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tonic::Code;
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+use tower::service_fn;
+use weft_proto::wire::control_client::ControlClient;
+use weft_proto::wire::local_client::LocalClient;
+
+/// Longest time until an answer begins. A join waits for its managers, everything else is far
+/// quicker; who waits longer than this waits for a daemon that hangs.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// Large enough for the lists of the largest cluster: 10,000 tasks of a few hundred bytes each.
+const MESSAGE_MAX: usize = 64 << 20;
+
+/// A connected daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    channel: Channel,
+}
+
+/// The daemon could not be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot reach the daemon at {}: {reason}{}", .socket.display(), remedy(*.kind))]
+pub(crate) struct Unreachable {
+    socket: PathBuf,
+    kind: io::ErrorKind,
+    reason: String,
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    if kind == io::ErrorKind::PermissionDenied {
+        "; run this as root"
+    } else {
+        "; start it with \"systemctl start weft\" or \"weft daemon\""
+    }
+}
+
+/// What the daemon or a manager refused, or could not do. Servers say what, why and what to do,
+/// so that their words are all there is to show.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refused {
+    code: Code,
+    message: String,
+}
+
+impl Refused {
+    /// Another try may succeed: there was no leader, or the daemon is just starting.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self.code,
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted
+        )
+    }
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        let code = status.code();
+        let message = match (code, status.message()) {
+            (Code::Cancelled, "Timeout expired") => format!(
+                "the daemon did not answer within {} s: look at its log with \
+                 \"journalctl -u weft\"",
+                ANSWER.as_secs()
+            ),
+            (_, "") => format!("the daemon gave no reason ({})", code.description()),
+            // Made by this side when the connection broke; the cause says more.
+            (_, "transport error" | "h2 protocol error") => format!(
+                "the connection to the daemon broke: {}; is it still running?",
+                innermost(&status)
+            ),
+            (_, message) => message.to_owned(),
+        };
+        Refused { code, message }
+    }
+}
+
+fn innermost(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+impl Client {
+    /// Connects to the daemon that listens on `socket`.
+    pub(crate) async fn connect(socket: &Path) -> Result<Client, Unreachable> {
+        let path = socket.to_owned();
+        let connector = service_fn(move |_| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        });
+        // The name is never looked up: the connector knows where to go.
+        let channel = Endpoint::from_static("http://weft.invalid")
+            .timeout(ANSWER)
+            .connect_with_connector(connector)
+            .await
+            .map_err(|error| unreachable(socket, &error))?;
+        Ok(Client { channel })
+    }
+
+    /// The calls about the cluster.
+    pub(crate) fn control(&self) -> ControlClient<Channel> {
+        ControlClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_MAX)
+    }
+
+    /// The calls about this very node.
+    pub(crate) fn local(&self) -> LocalClient<Channel> {
+        LocalClient::new(self.channel.clone())
+    }
+}
+
+fn unreachable(socket: &Path, error: &(dyn Error + 'static)) -> Unreachable {
+    let mut cause = Some(error);
+    let mut io = None;
+    while let Some(current) = cause {
+        io = current.downcast_ref::<io::Error>().or(io);
+        cause = current.source();
+    }
+    let kind = io.map_or(io::ErrorKind::Other, io::Error::kind);
+    let reason = match kind {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        io::ErrorKind::PermissionDenied => "it is root's".to_owned(),
+        _ => innermost(error),
+    };
+    Unreachable {
+        socket: socket.to_owned(),
+        kind,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_daemon_is_named_with_the_way_to_start_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("weft.sock");
+        let error = Client::connect(&socket).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "cannot reach the daemon at {}: there is no such socket; start it with \
+                 \"systemctl start weft\" or \"weft daemon\"",
+                socket.display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_shown_in_the_servers_words_only() {
+        let refused = Refused::from(Status::not_found("there is no service \"x\": list them"));
+        assert_eq!(refused.to_string(), "there is no service \"x\": list them");
+        assert!(!refused.is_passing());
+        assert!(Refused::from(Status::unavailable("no leader")).is_passing());
+        let silent = Refused::from(Status::new(Code::Internal, ""));
+        assert_eq!(
+            silent.to_string(),
+            "the daemon gave no reason (Internal error)"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! `weft cluster`.
+
+use crate::client::Refused;
+use crate::command::context::Context;
+use crate::command::output;
+use crate::command::output::Format;
+use crate::render;
+use clap::Args;
+use clap::Subcommand;
+use ipnet::IpNet;
+use weft_proto::Role;
+use weft_proto::wire;
+
+/// What to do with the cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Make a cluster, with this node as its first manager
+    Init(InitArgs),
+    /// Join a cluster; the token decides whether as a worker or a manager
+    Join(JoinArgs),
+    /// Leave the cluster
+    Leave(LeaveArgs),
+    /// Print how to join as a worker or as a manager
+    JoinToken(JoinTokenArgs),
+    /// Show this node's place in the cluster, and the cluster's settings
+    Info(InfoArgs),
+}
+
+/// How others reach this node.
+#[derive(Debug, Args)]
+struct AddressArgs {
+    /// Address that other nodes reach this one at: IP or IP:PORT [default: the only one, port 2377]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "",
+        hide_default_value = true
+    )]
+    advertise_addr: String,
+    /// Address that other nodes send the traffic of tasks to: IP [default: the advertised one]
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    data_path_addr: String,
+}
+
+/// A new cluster.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    address: AddressArgs,
+    /// Addresses that subnets of networks are cut from; may be repeated [default: 10.0.0.0/9]
+    #[arg(long, value_name = "CIDR")]
+    default_addr_pool: Vec<IpNet>,
+    /// Addresses of tasks towards the outside, a /24 per node [default: 10.255.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    ingress_addr_pool: Option<IpNet>,
+}
+
+/// A cluster to join.
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    #[command(flatten)]
+    address: AddressArgs,
+    /// The secret printed by `weft cluster join-token` on a manager
+    #[arg(long, value_name = "TOKEN")]
+    token: String,
+    /// A manager to join through: HOST or HOST:PORT [default port: 2377]
+    #[arg(value_name = "MANAGER")]
+    remote: String,
+}
+
+/// How to leave.
+#[derive(Debug, Args)]
+pub(crate) struct LeaveArgs {
+    /// Leave also where the cluster may lose its quorum or cannot be told
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Which token.
+#[derive(Debug, Args)]
+pub(crate) struct JoinTokenArgs {
+    /// worker or manager
+    #[arg(value_name = "ROLE")]
+    role: Role,
+    /// Make a new token first: the old one no longer works
+    #[arg(long)]
+    rotate: bool,
+    /// Only the token
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// How to print it.
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// How to write the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Runs it.
+pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::Result<()> {
+    match command {
+        ClusterCommand::Init(args) => init(context, args).await,
+        ClusterCommand::Join(args) => join(context, args).await,
+        ClusterCommand::Leave(args) => leave(context, &args).await,
+        ClusterCommand::JoinToken(args) => join_token(context, &args).await,
+        ClusterCommand::Info(args) => info(context, &args).await,
+    }
+}
+
+fn init_request(args: InitArgs) -> wire::InitRequest {
+    let pools = args.default_addr_pool.iter().map(ToString::to_string);
+    let ingress = args.ingress_addr_pool.map(|pool| pool.to_string());
+    wire::InitRequest {
+        advertise_addr: args.address.advertise_addr,
+        data_path_addr: args.address.data_path_addr,
+        address_pools: pools.collect(),
+        ingress_pool: ingress.unwrap_or_default(),
+        force_new_cluster: false,
+    }
+}
+
+/// `weft init` too.
+pub(super) async fn init(context: &Context, args: InitArgs) -> anyhow::Result<()> {
+    let request = init_request(args);
+    let answer = context.connect().await?.local().init(request).await;
+    let made = answer.map_err(Refused::from)?.into_inner();
+    output::text(&render::cluster::initialised(
+        &made.node_id,
+        &made.worker_token,
+        &made.addr,
+    ))
+}
+
+/// `weft join` too.
+pub(super) async fn join(context: &Context, args: JoinArgs) -> anyhow::Result<()> {
+    let request = wire::JoinRequest {
+        token: args.token,
+        remote_addr: args.remote,
+        advertise_addr: args.address.advertise_addr,
+        data_path_addr: args.address.data_path_addr,
+    };
+    let answer = context.connect().await?.local().join(request).await;
+    let joined = answer.map_err(Refused::from)?.into_inner();
+    let role = match joined.role() {
+        wire::NodeRole::Manager => "manager",
+        wire::NodeRole::Worker | wire::NodeRole::Unspecified => "worker",
+    };
+    output::text(&format!("This node joined the cluster as a {role}."))
+}
+
+/// `weft leave` too.
+pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> anyhow::Result<()> {
+    let request = wire::LeaveRequest { force: args.force };
+    let answer = context.connect().await?.local().leave(request).await;
+    answer.map_err(Refused::from)?;
+    output::text("This node left the cluster.")
+}
+
+async fn join_token(context: &Context, args: &JoinTokenArgs) -> anyhow::Result<()> {
+    let request = wire::GetJoinTokenRequest {
+        role: wire::NodeRole::from(args.role).into(),
+        rotate: args.rotate,
+    };
+    let answer = context
+        .connect()
+        .await?
+        .control()
+        .get_join_token(request)
+        .await;
+    let answer = answer.map_err(Refused::from)?.into_inner();
+    if args.quiet {
+        return output::text(&answer.token);
+    }
+    let command =
+        render::cluster::join_command(&args.role.to_string(), &answer.token, &answer.manager_addrs);
+    if args.rotate {
+        output::text(&format!(
+            "The {} token is new; the old one no longer works.\n\n{command}",
+            args.role
+        ))
+    } else {
+        output::text(&command)
+    }
+}
+
+async fn info(context: &Context, args: &InfoArgs) -> anyhow::Result<()> {
+    let client = context.connect().await?;
+    let local = client.local().info(wire::InfoRequest {}).await;
+    let local = local.map_err(Refused::from)?.into_inner();
+    // A manager without a leader still knows its place; what it cannot say is left out.
+    let cluster = match local.state.as_str() {
+        "manager" => client
+            .control()
+            .get_cluster(wire::GetClusterRequest {})
+            .await
+            .ok(),
+        _ => None,
+    };
+    let info = render::cluster::info(local, cluster.map(tonic::Response::into_inner));
+    match args.format {
+        Format::Json => output::json(&info),
+        Format::Table => output::text(&render::cluster::text(&info)),
+    }
+}

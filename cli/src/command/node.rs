@@ -1,0 +1,243 @@
+//! `weft node`.
+
+use crate::client::Client;
+use crate::client::Refused;
+use crate::command::context::Context;
+use crate::command::output;
+use crate::command::output::Format;
+use crate::command::output::ListArgs;
+use crate::command::output::Row;
+use crate::command::value::label::Label;
+use crate::render::node as render;
+use crate::render::node::Managers;
+use crate::render::node::NodeRow;
+use crate::render::task;
+use anyhow::bail;
+use clap::Args;
+use clap::Subcommand;
+use clap::ValueEnum;
+use weft_proto::object::Node;
+use weft_proto::object::Task;
+use weft_proto::wire;
+
+/// What to do with nodes. Nodes are named by host name, identifier, or the beginning of one.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// List the nodes; * marks the one that answers
+    #[command(visible_alias = "list")]
+    Ls(ListArgs),
+    /// Show nodes in full
+    Inspect(InspectArgs),
+    /// List the tasks of nodes
+    Ps(PsArgs),
+    /// Change what a node should do
+    Update(UpdateArgs),
+    /// Remove nodes that are gone
+    Rm(RmArgs),
+}
+
+/// Which nodes.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Nodes; `self` is the one that answers
+    #[arg(required = true, value_name = "NODE")]
+    targets: Vec<String>,
+    /// How to write the answer
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+}
+
+/// Which nodes' tasks.
+#[derive(Debug, Args)]
+pub(crate) struct PsArgs {
+    /// Nodes [default: self, the one that answers]
+    #[arg(value_name = "NODE", default_value = "self", hide_default_value = true)]
+    targets: Vec<String>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// Whether a node gets tasks.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Availability {
+    /// Gets tasks
+    Active,
+    /// Keeps its tasks and gets no new ones
+    Pause,
+    /// Gives its tasks away
+    Drain,
+}
+
+impl From<Availability> for wire::Availability {
+    fn from(value: Availability) -> Self {
+        match value {
+            Availability::Active => wire::Availability::Active,
+            Availability::Pause => wire::Availability::Pause,
+            Availability::Drain => wire::Availability::Drain,
+        }
+    }
+}
+
+/// Changes of a node.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct UpdateArgs {
+    /// Node
+    #[arg(value_name = "NODE")]
+    target: String,
+    /// Whether it gets tasks
+    #[arg(long, value_enum)]
+    availability: Option<Availability>,
+    /// Label to put on it, for constraints like node.labels.KEY==VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    label_add: Vec<Label>,
+    /// Label to take off; may be repeated
+    #[arg(long, value_name = "KEY")]
+    label_rm: Vec<String>,
+}
+
+/// Which nodes.
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// Nodes
+    #[arg(required = true, value_name = "NODE")]
+    targets: Vec<String>,
+    /// Remove also managers and nodes that seem to be there
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Row for NodeRow {
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+/// Runs it.
+pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Result<()> {
+    let client = context.connect().await?;
+    match command {
+        NodeCommand::Ls(list) => {
+            let nodes = fetch(&client).await?;
+            let rows = render::rows(&nodes.all, &nodes.managers, &nodes.own);
+            list.print(&rows, |rows| render::table(rows, &nodes.managers))
+        }
+        NodeCommand::Inspect(args) => inspect(context, &client, &args).await,
+        NodeCommand::Ps(args) => ps(context, &client, args).await,
+        NodeCommand::Update(args) => update(&client, args).await,
+        NodeCommand::Rm(args) => rm(&client, args).await,
+    }
+}
+
+struct Nodes {
+    all: Vec<Node>,
+    managers: Managers,
+    own: String,
+}
+
+async fn fetch(client: &Client) -> anyhow::Result<Nodes> {
+    let answer = client.control().list_nodes(wire::ListNodesRequest {}).await;
+    let answer = answer.map_err(Refused::from)?.into_inner();
+    let all: Result<_, _> = answer.nodes.into_iter().map(Node::try_from).collect();
+    Ok(Nodes {
+        all: all?,
+        managers: Managers {
+            leader: answer.leader_node_id,
+            members: answer.members,
+        },
+        own: answer.self_node_id,
+    })
+}
+
+/// The node that is meant, by the same rules as on the managers.
+fn find<'a>(nodes: &'a [Node], own: &str, target: &str) -> anyhow::Result<&'a Node> {
+    let target = if target == "self" { own } else { target };
+    let exact = |node: &&Node| node.id.as_str() == target || node.description.hostname == target;
+    let begins = |node: &&Node| !target.is_empty() && node.id.as_str().starts_with(target);
+    let mut meant: Vec<&Node> = nodes.iter().filter(exact).collect();
+    if meant.is_empty() {
+        meant = nodes.iter().filter(begins).collect();
+    }
+    match meant.as_slice() {
+        [node] => Ok(node),
+        [] => bail!("there is no node {target:?}: list them with \"weft node ls\""),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|node| node.id.short()).collect();
+            bail!(
+                "{target:?} fits several nodes: {}; give an identifier",
+                ids.join(", ")
+            )
+        }
+    }
+}
+
+async fn inspect(context: &Context, client: &Client, args: &InspectArgs) -> anyhow::Result<()> {
+    let nodes = fetch(client).await?;
+    let found: Result<Vec<&Node>, _> = args
+        .targets
+        .iter()
+        .map(|target| find(&nodes.all, &nodes.own, target))
+        .collect();
+    let found = found?;
+    match args.format {
+        Format::Json => output::json(&found),
+        Format::Table => {
+            let texts = found
+                .iter()
+                .map(|node| render::inspect(node, &nodes.managers, context.now()));
+            output::text(&texts.collect::<Vec<_>>().join("\n\n"))
+        }
+    }
+}
+
+async fn ps(context: &Context, client: &Client, args: PsArgs) -> anyhow::Result<()> {
+    let nodes = fetch(client).await?;
+    let mut tasks = Vec::new();
+    for target in &args.targets {
+        let request = wire::ListTasksRequest {
+            service: String::new(),
+            node: find(&nodes.all, &nodes.own, target)?.id.to_string(),
+        };
+        let answer = client.control().list_tasks(request).await;
+        let answer = answer.map_err(Refused::from)?.into_inner();
+        for task in answer.tasks {
+            tasks.push(Task::try_from(task)?);
+        }
+    }
+    let rows = task::rows(&tasks, &task::names(&nodes.all));
+    args.list
+        .print(&rows, |rows| task::table(rows, context.now()))
+}
+
+fn update_request(args: UpdateArgs) -> anyhow::Result<wire::UpdateNodeRequest> {
+    if args.availability.is_none() && args.label_add.is_empty() && args.label_rm.is_empty() {
+        bail!("nothing to change: give --availability, --label-add or --label-rm");
+    }
+    let availability = args
+        .availability
+        .map(|value| wire::Availability::from(value).into());
+    Ok(wire::UpdateNodeRequest {
+        target: args.target,
+        availability,
+        add_labels: args.label_add.into_iter().map(Into::into).collect(),
+        remove_labels: args.label_rm,
+    })
+}
+
+async fn update(client: &Client, args: UpdateArgs) -> anyhow::Result<()> {
+    let answer = client.control().update_node(update_request(args)?).await;
+    let node = answer.map_err(Refused::from)?.into_inner().node;
+    output::text(&node.unwrap_or_default().id)
+}
+
+async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<()> {
+    for target in args.targets {
+        let request = wire::RemoveNodeRequest {
+            target,
+            force: args.force,
+        };
+        let answer = client.control().remove_node(request).await;
+        output::text(&answer.map_err(Refused::from)?.into_inner().node_id)?;
+    }
+    Ok(())
+}

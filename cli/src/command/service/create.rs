@@ -1,0 +1,137 @@
+//! `weft service create`.
+
+use crate::client::Refused;
+use crate::command::context::Context;
+use crate::command::output;
+use crate::command::service::flags::ServiceFlags;
+use crate::command::service::wait;
+use crate::command::service::wait::WaitArgs;
+use crate::command::value::env;
+use crate::command::value::env::Lookup;
+use crate::command::value::label::Label;
+use crate::command::value::network;
+use crate::command::value::port;
+use crate::config;
+use anyhow::Context as _;
+use clap::Args;
+use std::path::PathBuf;
+use weft_proto::Name;
+use weft_proto::object::Service;
+use weft_proto::spec::Constraint;
+use weft_proto::wire;
+
+const EXAMPLES: &str = "\
+Examples:
+  # three copies of nginx, answering on port 8080 of every node
+  weft service create --name web --replicas 3 --publish 8080:80 -- nginx -g 'daemon off;'
+
+  # a database that other services on the network reach as redis and as cache
+  weft network create backend
+  weft service create --name redis --network name=backend,alias=cache \\
+      --limit-memory 256M -- redis-server --save '' --protected-mode no
+
+  # only on nodes with fast disks, replaced one at a time, new task first
+  weft service create --name api --replicas 4 --constraint node.labels.disk==ssd \\
+      --update-order start-first --update-delay 10s --env-file api.env -- /usr/bin/api";
+
+/// A new service.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct CreateArgs {
+    /// Name, also its name in DNS: 1 to 63 lower-case letters, digits and '-' [default: made up]
+    #[arg(long, value_name = "NAME")]
+    name: Option<Name>,
+    #[command(flatten)]
+    flags: ServiceFlags,
+    /// Port that every node answers: PUBLISHED:TARGET[/udp], or TARGET for a free one; may be
+    /// repeated
+    #[arg(short, long, value_name = "PORT", value_parser = port::parse)]
+    publish: Vec<wire::Port>,
+    /// Network to attach to: NETWORK, or name=NETWORK,alias=ALIAS; may be repeated
+    #[arg(long, value_name = "NETWORK", value_parser = network::parse)]
+    network: Vec<wire::NetworkAttachment>,
+    /// Environment variable, or the name of one to take from here; may be repeated
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// File of environment variables, one per line; may be repeated
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Free label; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    label: Vec<Label>,
+    /// Condition on nodes, like node.role==worker or node.labels.disk!=hdd; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    constraint: Vec<Constraint>,
+    /// How many tasks there are: replicated is all there is
+    #[arg(long, value_name = "MODE", value_parser = mode, default_value = "replicated")]
+    mode: String,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// Command of each task, and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+fn mode(text: &str) -> Result<String, String> {
+    match text {
+        "replicated" => Ok(text.to_owned()),
+        "global" | "replicated-job" | "global-job" => Err(format!(
+            "mode {text} comes with a later release: use replicated"
+        )),
+        _ => Err("is no mode: use replicated".to_owned()),
+    }
+}
+
+/// The service that the flags ask for; `name` makes one up.
+fn spec(
+    args: CreateArgs,
+    lookup: Lookup<'_>,
+    name: impl FnOnce() -> String,
+) -> anyhow::Result<wire::ServiceSpec> {
+    let mut entries = Vec::new();
+    for file in &args.env_file {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read --env-file {}", file.display()))?;
+        entries.extend(env::lines(&text));
+    }
+    entries.extend(args.env);
+    let mut spec = wire::ServiceSpec {
+        name: args.name.map_or_else(name, |name| name.to_string()),
+        labels: args.label.into_iter().map(Into::into).collect(),
+        task: Some(wire::TaskSpec {
+            runtime: wire::Runtime::Process.into(),
+            command: args.command,
+            env: env::merge(&entries, lookup).map_err(anyhow::Error::msg)?,
+            networks: args.network,
+            constraints: args.constraint.iter().map(ToString::to_string).collect(),
+            ..wire::TaskSpec::default()
+        }),
+        endpoint_mode: wire::EndpointMode::Vip.into(),
+        ports: args.publish,
+        ..wire::ServiceSpec::default()
+    };
+    args.flags.apply(&mut spec);
+    Ok(spec)
+}
+
+/// Short enough to read out, long enough that two do not meet: 32 random bits.
+fn made_up() -> String {
+    format!("svc-{:08x}", rand::random::<u32>())
+}
+
+/// Runs it.
+pub(super) async fn run(context: &Context, mut args: CreateArgs) -> anyhow::Result<()> {
+    let wait = std::mem::take(&mut args.wait);
+    let spec = spec(args, &config::variable, made_up)?;
+    let client = context.connect().await?;
+    let request = wire::CreateServiceRequest { spec: Some(spec) };
+    let answer = client.control().create_service(request).await;
+    let service = answer.map_err(Refused::from)?.into_inner().service;
+    let service = Service::try_from(service.unwrap_or_default())?;
+    output::text(service.id.as_str())?;
+    wait::converge(context, &client, &wait, &service).await
+}
+
+#[cfg(test)]
+#[path = "create_tests.rs"]
+mod tests;

@@ -1,0 +1,46 @@
+//! Services and tasks from a manager.
+
+use crate::client::Client;
+use crate::client::Refused;
+use crate::render::task;
+use crate::render::task::NodeNames;
+use weft_proto::object::Node;
+use weft_proto::object::Service;
+use weft_proto::object::Task;
+use weft_proto::wire;
+
+/// The service that is meant, with how many of its tasks run; all with an empty target.
+pub(super) async fn services(client: &Client, target: &str) -> anyhow::Result<Vec<(Service, u32)>> {
+    let request = wire::ListServicesRequest {
+        target: target.to_owned(),
+    };
+    let answer = client.control().list_services(request).await;
+    let listings = answer.map_err(Refused::from)?.into_inner().services;
+    let mut services = Vec::with_capacity(listings.len());
+    for listing in listings {
+        let service = Service::try_from(listing.service.unwrap_or_default())?;
+        services.push((service, listing.running));
+    }
+    Ok(services)
+}
+
+/// The one service that is meant.
+pub(super) async fn service(client: &Client, target: &str) -> anyhow::Result<(Service, u32)> {
+    let services = services(client, target).await?;
+    services.into_iter().next().ok_or_else(|| {
+        anyhow::anyhow!("there is no service {target:?}: list them with \"weft service ls\"")
+    })
+}
+
+/// The tasks of a service, and the names of nodes; of all services with an empty target.
+pub(super) async fn tasks(client: &Client, target: &str) -> anyhow::Result<(Vec<Task>, NodeNames)> {
+    let request = wire::ListTasksRequest {
+        service: target.to_owned(),
+        node: String::new(),
+    };
+    let answer = client.control().list_tasks(request).await;
+    let answer = answer.map_err(Refused::from)?.into_inner();
+    let tasks: Result<Vec<_>, _> = answer.tasks.into_iter().map(Task::try_from).collect();
+    let nodes: Result<Vec<_>, _> = answer.nodes.into_iter().map(Node::try_from).collect();
+    Ok((tasks?, task::names(&nodes?)))
+}

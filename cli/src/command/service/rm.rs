@@ -1,0 +1,40 @@
+//! `weft service rm`.
+
+use crate::client::Refused;
+use crate::command::context::Context;
+use crate::command::output;
+use crate::command::service::fetch;
+use crate::command::service::wait;
+use crate::command::service::wait::WaitArgs;
+use clap::Args;
+use weft_proto::wire;
+
+/// Which services.
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// Services
+    #[arg(required = true, value_name = "SERVICE")]
+    targets: Vec<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Runs it.
+pub(super) async fn run(context: &Context, args: &RmArgs) -> anyhow::Result<()> {
+    let client = context.connect().await?;
+    let mut removed = Vec::with_capacity(args.targets.len());
+    for target in &args.targets {
+        let (service, _) = fetch::service(&client, target).await?;
+        let request = wire::RemoveServiceRequest {
+            target: service.id.to_string(),
+        };
+        let answer = client.control().remove_service(request).await;
+        answer.map_err(Refused::from)?;
+        output::text(target)?;
+        removed.push(service);
+    }
+    for service in &removed {
+        wait::gone(context, &client, &args.wait, service).await?;
+    }
+    Ok(())
+}

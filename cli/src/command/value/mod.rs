@@ -1,0 +1,8 @@
+//! Values of flags: what people type, parsed.
+
+pub(super) mod amount;
+pub(super) mod duration;
+pub(super) mod env;
+pub(super) mod label;
+pub(super) mod network;
+pub(super) mod port;

@@ -1,0 +1,10 @@
+//! Answers as text: pure functions from domain types, with the time handed in.
+
+pub(crate) mod cluster;
+pub(crate) mod network;
+pub(crate) mod node;
+pub(crate) mod service;
+mod table;
+pub(crate) mod task;
+pub(crate) mod time;
+pub(crate) mod unit;
