@@ -130,14 +130,22 @@ const KERNEL_USERS: &[&str] = &["desired", "observed"];
 
 const WORKER: &[Row] = &[
     row("run", ANY, &[]),
-    row("agent", &["desired", "observed", "status", "db"], NO_LINUX),
+    // The runtime for what tasks wrote: logs go straight from disk to whom asked.
+    row(
+        "agent",
+        &["desired", "observed", "status", "db", "runtime"],
+        NO_LINUX,
+    ),
+    row("describe", &[], NO_LINUX),
     row(
         "reconciler",
         &[
             "desired",
             "observed",
             "status",
+            "dataplane",
             "network",
+            "runtime",
             "ingress",
             "vip",
             "encryption",

@@ -1,7 +1,6 @@
 //! Objects for tests.
 
 use crate::desired::Desired;
-use crate::dns::ResolvConf;
 use crate::task::NodeFacts;
 use std::collections::BTreeMap;
 use weft_proto::NodeId;
@@ -79,7 +78,6 @@ pub(crate) fn node_facts() -> NodeFacts {
     NodeFacts {
         id: node_id(),
         hostname: "host".to_owned(),
-        resolv_conf: ResolvConf::default(),
         hidden_dirs: vec!["/var/lib/weft".into(), "/run/weft".into()],
     }
 }

@@ -134,9 +134,9 @@ pub async fn run(
         node: NodeFacts {
             id: config.me,
             hostname: config.description.hostname,
-            resolv_conf: config.resolv_conf,
             hidden_dirs: vec![config.state_dir, config.run_dir],
         },
+        resolv_conf: config.resolv_conf,
         runtime,
         network,
         reports,

@@ -13,6 +13,7 @@ mod renew;
 mod report;
 mod saved;
 mod session;
+mod sessions;
 
 pub use inbox::Verdict;
 pub use inbox::judge;
@@ -21,9 +22,9 @@ pub use renew::Renewal;
 pub use report::Outbox;
 pub use report::keep_outbox;
 pub use saved::keep_saved;
-pub use session::Agent;
-pub use session::Dial;
-pub use session::Hello;
+pub use sessions::Agent;
+pub use sessions::Dial;
+pub use sessions::Hello;
 
 use std::error::Error;
 

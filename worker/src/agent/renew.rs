@@ -117,7 +117,7 @@ impl Renewal {
                     }
                     LOOK
                 }
-                RenewAt::Now => match self.renew(&mut rng).await {
+                RenewAt::Now => match self.renew_unless(&shutdown, &mut rng).await {
                     Ok(()) => {
                         (failures, expired) = (0, false);
                         jitter = rng.random();
@@ -137,6 +137,18 @@ impl Renewal {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
+        }
+    }
+
+    async fn renew_unless(
+        &self,
+        shutdown: &CancellationToken,
+        rng: &mut StdRng,
+    ) -> Result<(), RenewError> {
+        // A half-done renewal changes nothing; one that was kept is used after the next start.
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            done = self.renew(rng) => done,
         }
     }
 

@@ -1,18 +1,11 @@
-//! One session at a time with any manager.
+//! One session with one manager.
 
-use crate::agent::Managers;
+use crate::agent::Agent;
 use crate::agent::Outbox;
 use crate::agent::Verdict;
 use crate::agent::judge;
 use crate::agent::logs::Logs;
 use crate::agent::words;
-use crate::desired::Desired;
-use crate::runtime::Runtime;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +15,12 @@ use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
-use tonic::transport::Channel;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
-use weft_proto::NodeId;
 use weft_proto::assignment::Assignments;
 use weft_proto::convert::ConvertError;
-use weft_proto::object::NodeDescription;
 use weft_proto::wire;
 use weft_proto::wire::agent_message::Kind as Up;
 use weft_proto::wire::dispatcher_client::DispatcherClient;
@@ -51,9 +40,6 @@ const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(100), Durat
 /// Reports that the cluster does not show yet are sent again this often: a manager may have lost
 /// its leader before it could pass them on.
 const RESEND: Duration = Duration::from_secs(2);
-/// A session that lasted this long worked; one that ends sooner is a failed try, so that a manager
-/// whose every session breaks at once is not asked ten times a second.
-const STEADY: Duration = Duration::from_secs(1);
 /// Messages waiting to be sent.
 const QUEUE: usize = 64;
 /// Tasks in one status message.
@@ -61,52 +47,9 @@ const REPORTS: usize = 500;
 /// Bytes of one message from a manager: a snapshot for a node with thousands of endpoints.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// Makes channels to managers: `weft_pki::channel` with the node's credentials, or a test's own.
-pub type Dial = Arc<dyn Fn(SocketAddr) -> Channel + Send + Sync>;
-
-/// What the agent says of its node when a session begins.
-#[derive(Clone, Debug)]
-pub struct Hello {
-    /// The node.
-    pub node: NodeId,
-    /// What it is made of.
-    pub description: NodeDescription,
-    /// Where other nodes send its VXLAN packets.
-    pub data_addr: IpAddr,
-}
-
-/// Holds one session at a time, for ever.
-pub struct Agent {
-    /// What is said first.
-    pub hello: Hello,
-    /// Whom to ask.
-    pub managers: Managers,
-    /// How to reach them.
-    pub dial: Dial,
-    /// What this node should be; only the agent writes it.
-    pub desired: watch::Sender<Arc<Desired>>,
-    /// What the cluster does not know yet.
-    pub outbox: watch::Receiver<Outbox>,
-    /// The revision up to which the node is as desired.
-    pub applied: watch::Receiver<u64>,
-    /// Where output of tasks is read.
-    pub runtime: Arc<dyn Runtime>,
-    /// Seed of the order of managers and of pauses.
-    pub seed: u64,
-}
-
-impl fmt::Debug for Agent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent")
-            .field("hello", &self.hello)
-            .field("managers", &self.managers)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Why a session ended or never began.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error("{0}")]
     Failed(String),
     #[error("the manager ended the session")]
@@ -131,63 +74,20 @@ impl From<tonic::Status> for Ended {
     }
 }
 
-impl Agent {
-    /// Holds sessions until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        let mut told = BTreeMap::new();
-        while !shutdown.is_cancelled() {
-            let known = self.desired.borrow().managers.clone();
-            self.managers.learn(&known);
-            let Some(addr) = self.managers.next(&mut rng) else {
-                warn!("no manager is known; nothing to do");
-                shutdown.cancelled().await;
-                return;
-            };
-            let mut session = Session::new(&self);
-            let begun_at = Instant::now();
-            let ended = tokio::select! {
-                () = shutdown.cancelled() => return,
-                ended = session.hold(addr) => ended,
-            };
-            let (began, named) = (session.began, std::mem::take(&mut session.named));
-            drop(session);
-            self.managers.learn(&named);
-            // The same trouble with the same manager is told once.
-            let reason = ended.to_string();
-            if told.get(&addr) == Some(&reason) && !began {
-                debug!(manager = %addr, %reason, "still no session with this manager");
-            } else {
-                warn!(manager = %addr, %reason, "no session with this manager; trying the next");
-                told.insert(addr, reason);
-            }
-            let pause = if began && begun_at.elapsed() >= STEADY {
-                self.managers.lost(addr, &mut rng)
-            } else {
-                self.managers.failed(&mut rng)
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-}
-
 /// One session, from the first try to connect until it ends.
-struct Session<'a> {
+pub(super) struct Session<'a> {
     agent: &'a Agent,
     /// Its snapshot was taken.
-    began: bool,
+    pub(super) began: bool,
     /// The managers that this one named.
-    named: Vec<SocketAddr>,
+    pub(super) named: Vec<SocketAddr>,
     /// It answers heartbeats, so its silence means something.
     answers: bool,
     sent: Outbox,
 }
 
 impl<'a> Session<'a> {
-    fn new(agent: &'a Agent) -> Self {
+    pub(super) fn new(agent: &'a Agent) -> Self {
         Session {
             agent,
             began: false,
@@ -197,7 +97,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn hold(&mut self, addr: SocketAddr) -> Ended {
+    /// Holds it until it ends, and says why it did.
+    pub(super) async fn hold(&mut self, addr: SocketAddr) -> Ended {
         match self.try_hold(addr).await {
             Ok(never) => match never {},
             Err(ended) => ended,
@@ -313,11 +214,13 @@ impl<'a> Session<'a> {
             }
             Verdict::Take => {
                 self.began = true;
-                if !step.snapshot && step.upserts.is_empty() && step.removals.is_empty() {
-                    self.answers = true;
-                }
+                let delta = !step.snapshot;
                 let next = present.after(step);
-                if next != *present {
+                if next == *present {
+                    // A change of nothing is a sign of life. One that tells a new revision is
+                    // not: it comes only while the cluster's state moves.
+                    self.answers |= delta;
+                } else {
                     debug!(
                         revision = next.revision,
                         tasks = next.tasks.len(),

@@ -1,15 +1,20 @@
 use super::*;
+use crate::agent::Hello;
+use crate::agent::Managers;
 use crate::agent::fake_manager::CEILING;
 use crate::agent::fake_manager::FakeManager;
+use crate::desired::Desired;
 use crate::fixture::desired;
 use crate::fixture::node_id;
 use crate::fixture::status;
 use crate::fixture::task;
 use crate::fixture::task_id;
+use crate::runtime::Runtime;
 use crate::runtime::TaskLaunch;
 use crate::runtime::fake::FakeRuntime;
 use bytes::Bytes;
 use std::time::UNIX_EPOCH;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use weft_proto::task_state::TaskState;
 
@@ -140,6 +145,22 @@ async fn it_leaves_a_manager_that_stops_answering() {
     session.welcome().await;
     session.snapshot(4, []).await;
     node.reaches(4).await;
+}
+
+#[tokio::test]
+async fn a_manager_with_nothing_to_say_is_kept() {
+    let mut one = FakeManager::start().await;
+    let mut two = FakeManager::start().await;
+    let mut node = Node::start(Some(one.addr), vec![one.addr, two.addr]);
+    let mut quiet = one.session().await;
+    quiet.welcome().await;
+    quiet.snapshot(3, []).await;
+    quiet.delta(4, []).await;
+    node.reaches(4).await;
+    let other = timeout(SILENCE + Duration::from_millis(500), two.session()).await;
+    assert!(other.is_err(), "it stayed");
+    quiet.delta(5, []).await;
+    node.reaches(5).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ mod problems;
 
 use crate::dataplane::Network;
 use crate::desired::Desired;
+use crate::dns::ResolvConf;
+use crate::network::task_files;
 use crate::observed::TaskReport;
 use crate::runtime::Runtime;
 use crate::runtime::StopPolicy;
@@ -52,6 +54,8 @@ pub struct Parts<N> {
     pub desired: watch::Receiver<Arc<Desired>>,
     /// What tasks are told of their node.
     pub node: NodeFacts,
+    /// The node's resolvers, for what tasks ask of outside names.
+    pub resolv_conf: ResolvConf,
     /// Runs tasks.
     pub runtime: Arc<dyn Runtime>,
     /// Makes networks.
@@ -225,7 +229,10 @@ impl<N: Network> Reconciler<N> {
             match step {
                 Step::Wait => return reports,
                 Step::Start(netns) => {
-                    let launch = launch(task, netns, &self.parts.node, desired);
+                    let mut launch = launch(task, netns, &self.parts.node);
+                    if let Some(files) = task_files(desired, task.id, &self.parts.resolv_conf) {
+                        (launch.hosts, launch.resolv_conf) = (files.hosts, files.resolv_conf);
+                    }
                     let job = Job::Start(Box::new(launch));
                     self.controller.begin(task.id, job);
                     return reports;

@@ -5,7 +5,10 @@ use crate::fixture::node_facts;
 use crate::fixture::task;
 use crate::fixture::task_id;
 use crate::runtime::ExitReason;
+use crate::runtime::LogLines;
+use crate::runtime::LogQuery;
 use crate::runtime::RuntimeError;
+use crate::runtime::TaskLaunch;
 use crate::runtime::fake::Call;
 use crate::runtime::fake::FakeRuntime;
 use parking_lot::Mutex;
@@ -45,9 +48,46 @@ impl Network for FakeNetwork {
     }
 }
 
-struct World {
+/// Its stops last until they are let go.
+#[derive(Debug, Default)]
+struct SlowStops {
+    inner: FakeRuntime,
+    let_go: CancellationToken,
+}
+
+#[async_trait::async_trait]
+impl Runtime for SlowStops {
+    async fn prepare(&self, launch: TaskLaunch) -> Result<(), RuntimeError> {
+        self.inner.prepare(launch).await
+    }
+    async fn start(&self, task: TaskId) -> Result<TaskObservation, RuntimeError> {
+        self.inner.start(task).await
+    }
+    async fn stop(
+        &self,
+        task: TaskId,
+        policy: StopPolicy,
+    ) -> Result<TaskObservation, RuntimeError> {
+        self.let_go.cancelled().await;
+        self.inner.stop(task, policy).await
+    }
+    async fn remove(&self, task: TaskId) -> Result<(), RuntimeError> {
+        self.inner.remove(task).await
+    }
+    fn observe(&self) -> BTreeMap<TaskId, TaskObservation> {
+        self.inner.observe()
+    }
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes()
+    }
+    async fn logs(&self, task: TaskId, query: LogQuery) -> Result<LogLines, RuntimeError> {
+        self.inner.logs(task, query).await
+    }
+}
+
+struct World<R = FakeRuntime> {
     desired: watch::Sender<Arc<Desired>>,
-    runtime: Arc<FakeRuntime>,
+    runtime: Arc<R>,
     network: FakeNetwork,
     reports: mpsc::Receiver<TaskReport>,
     applied: watch::Receiver<u64>,
@@ -59,8 +99,10 @@ impl World {
     fn start() -> Self {
         Self::start_with(Arc::new(FakeRuntime::new()))
     }
+}
 
-    fn start_with(runtime: Arc<FakeRuntime>) -> Self {
+impl<R: Runtime + 'static> World<R> {
+    fn start_with(runtime: Arc<R>) -> Self {
         let (desired, desired_rx) = watch::channel(Arc::default());
         let (reports_tx, reports) = mpsc::channel(64);
         let (applied_tx, applied) = watch::channel(0);
@@ -69,6 +111,7 @@ impl World {
         let reconciler = Reconciler::new(Parts {
             desired: desired_rx,
             node: node_facts(),
+            resolv_conf: ResolvConf::default(),
             runtime: runtime.clone(),
             network: network.clone(),
             reports: reports_tx,
@@ -181,6 +224,22 @@ async fn a_task_with_a_broken_network_does_not_hold_the_others() {
         .wait_for(|applied| *applied == 1)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_stop_keeps_its_network_and_does_not_hold_other_tasks() {
+    let mut world = World::start_with(Arc::new(SlowStops::default()));
+    world.want(1, [task(1)]);
+    world.told(1, TaskState::Running).await;
+    let unwanted = with(task(1), TaskState::Running, DesiredState::Shutdown);
+    world.want(2, [unwanted, task(2)]);
+    world.told(2, TaskState::Running).await;
+    assert!(world.network.0.lock().active.contains(&task_id(1)));
+    world.runtime.let_go.cancel();
+    world.told(1, TaskState::Shutdown).await;
+    world
+        .until(|w| !w.network.0.lock().active.contains(&task_id(1)))
+        .await;
 }
 
 #[tokio::test]

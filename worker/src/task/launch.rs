@@ -1,15 +1,10 @@
 //! What a task's launch order says. Pure.
 
-use crate::desired::Desired;
-use crate::dns::ResolvConf;
-use crate::dns::task_resolv_conf;
 use crate::runtime::Limits;
 use crate::runtime::NanoCpus;
 use crate::runtime::StopPolicy;
 use crate::runtime::TaskLaunch;
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use weft_proto::NodeId;
 use weft_proto::convert::signal_number;
@@ -31,14 +26,13 @@ pub struct NodeFacts {
     pub id: NodeId,
     /// Its host name.
     pub hostname: String,
-    /// Its resolvers and search domains.
-    pub resolv_conf: ResolvConf,
     /// Directories that no task sees: keys, state and sockets of the daemon.
     pub hidden_dirs: Vec<PathBuf>,
 }
 
-/// The launch order of a task in its network namespace.
-pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts, desired: &Desired) -> TaskLaunch {
+/// The launch order of a task in its network namespace. The files by which it finds names are the
+/// network's to say, and not in it.
+pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts) -> TaskLaunch {
     let spec = &task.spec;
     let hostname = hostname(task);
     TaskLaunch {
@@ -52,8 +46,6 @@ pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts, desired: &Desired) 
             pids: None,
         },
         netns: Some(netns),
-        resolv_conf: task_resolv_conf(&node.resolv_conf, reaches_outside(task, desired)),
-        hosts: hosts(&hostname, task),
         hidden_dirs: node.hidden_dirs.clone(),
         hostname,
         ..TaskLaunch::new(task.id, Vec::new())
@@ -100,32 +92,6 @@ fn environment(task: &Task, node: &NodeFacts) -> BTreeMap<String, String> {
     defaults.into_iter().chain(asked).chain(facts).collect()
 }
 
-/// Whether outside names are of use to it: not when all its networks are internal.
-fn reaches_outside(task: &Task, desired: &Desired) -> bool {
-    let mut networks = task.spec.networks.iter().peekable();
-    networks.peek().is_none()
-        || networks.any(|network| {
-            desired
-                .networks
-                .get(&network.id)
-                .is_none_or(|record| !record.internal)
-        })
-}
-
-fn hosts(hostname: &str, task: &Task) -> String {
-    let mut text =
-        String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let ingress = task.ingress_addr.map(IpAddr::V4);
-    let mut own: Vec<_> = task.addresses.values().copied().collect();
-    // Connections to its own name go over a network of its own where there is one.
-    own.extend(ingress.filter(|_| own.is_empty()));
-    for address in own {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{address}\t{hostname}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +102,7 @@ mod tests {
     fn a_task_knows_who_and_where_it_is() {
         let mut task = task(1);
         task.spec.env = vec!["A=b=c".into(), "WEFT_TASK_NAME=other".into()];
-        let launch = launch(&task, "/ns".into(), &node_facts(), &Desired::default());
+        let launch = launch(&task, "/ns".into(), &node_facts());
         assert_eq!(launch.env["A"], "b=c");
         assert_eq!(launch.env["WEFT_TASK_NAME"], "web.1");
         assert_eq!(launch.env["WEFT_NODE_NAME"], "host");
@@ -150,7 +116,7 @@ mod tests {
     fn its_own_path_wins_over_the_default() {
         let mut task = task(1);
         task.spec.env = vec!["PATH=/opt".into()];
-        let launch = launch(&task, "/ns".into(), &node_facts(), &Desired::default());
+        let launch = launch(&task, "/ns".into(), &node_facts());
         assert_eq!(launch.env["PATH"], "/opt");
     }
 
@@ -163,7 +129,7 @@ mod tests {
 
     #[test]
     fn zero_means_no_limit() {
-        let launch = launch(&task(1), "/ns".into(), &node_facts(), &Desired::default());
+        let launch = launch(&task(1), "/ns".into(), &node_facts());
         assert_eq!(launch.limits, Limits::default());
     }
 }

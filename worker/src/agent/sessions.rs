@@ -1,0 +1,113 @@
+//! One session after the other, with whichever manager answers.
+
+use crate::agent::Managers;
+use crate::agent::Outbox;
+use crate::agent::session::Session;
+use crate::desired::Desired;
+use crate::runtime::Runtime;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tracing::debug;
+use tracing::warn;
+use weft_proto::NodeId;
+use weft_proto::object::NodeDescription;
+
+/// A session that lasted this long worked; one that ends sooner is a failed try, so that a manager
+/// whose every session breaks at once is not asked ten times a second.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// Makes channels to managers: `weft_pki::channel` with the node's credentials, or a test's own.
+pub type Dial = Arc<dyn Fn(SocketAddr) -> Channel + Send + Sync>;
+
+/// What the agent says of its node when a session begins.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// The node.
+    pub node: NodeId,
+    /// What it is made of.
+    pub description: NodeDescription,
+    /// Where other nodes send its VXLAN packets.
+    pub data_addr: IpAddr,
+}
+
+/// Holds one session at a time, for ever.
+pub struct Agent {
+    /// What is said first.
+    pub hello: Hello,
+    /// Whom to ask.
+    pub managers: Managers,
+    /// How to reach them.
+    pub dial: Dial,
+    /// What this node should be; only the agent writes it.
+    pub desired: watch::Sender<Arc<Desired>>,
+    /// What the cluster does not know yet.
+    pub outbox: watch::Receiver<Outbox>,
+    /// The revision up to which the node is as desired.
+    pub applied: watch::Receiver<u64>,
+    /// Where output of tasks is read.
+    pub runtime: Arc<dyn Runtime>,
+    /// Seed of the order of managers and of pauses.
+    pub seed: u64,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("hello", &self.hello)
+            .field("managers", &self.managers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    /// Holds sessions until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let mut told = BTreeMap::new();
+        while !shutdown.is_cancelled() {
+            let known = self.desired.borrow().managers.clone();
+            self.managers.learn(&known);
+            let Some(addr) = self.managers.next(&mut rng) else {
+                warn!("no manager is known; nothing to do");
+                shutdown.cancelled().await;
+                return;
+            };
+            let mut session = Session::new(&self);
+            let begun_at = Instant::now();
+            let ended = tokio::select! {
+                () = shutdown.cancelled() => return,
+                ended = session.hold(addr) => ended,
+            };
+            let (began, named) = (session.began, std::mem::take(&mut session.named));
+            drop(session);
+            self.managers.learn(&named);
+            // The same trouble with the same manager is told once.
+            let reason = ended.to_string();
+            if told.get(&addr) == Some(&reason) && !began {
+                debug!(manager = %addr, %reason, "still no session with this manager");
+            } else {
+                warn!(manager = %addr, %reason, "no session with this manager; trying the next");
+                told.insert(addr, reason);
+            }
+            let pause = if began && begun_at.elapsed() >= STEADY {
+                self.managers.lost(addr, &mut rng)
+            } else {
+                self.managers.failed(&mut rng)
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
