@@ -58,6 +58,17 @@ impl Feed {
         self.told
     }
 
+    /// Nothing new: what a heartbeat is answered with, so that an agent notices a silent manager.
+    pub(super) fn nothing_new(&self) -> Assignments {
+        Assignments {
+            revision: self.told,
+            snapshot: false,
+            upserts: Vec::new(),
+            removals: Vec::new(),
+            managers: self.managers.clone(),
+        }
+    }
+
     /// Looks at a newer state. `changed` is what changed since [`Feed::seen`], or `None` when that is
     /// not known. A revision that changes nothing for the node is told only when `progress` is due.
     pub(super) fn look(

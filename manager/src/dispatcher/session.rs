@@ -136,7 +136,14 @@ impl Session<'_> {
                 () = &mut record, if !recorded => recorded = true,
                 message = inbound.message() => {
                     match message {
-                        Ok(Some(message)) => self.hear(message),
+                        Ok(Some(message)) => {
+                            let beat = matches!(message.kind, Some(FromAgent::Heartbeat(_)));
+                            self.hear(message);
+                            // An agent that reads too slowly for this has other messages to read.
+                            if beat && let Ok(permit) = self.outbound.try_reserve() {
+                                permit.send(Ok(assignments(&self.feed.nothing_new())));
+                            }
+                        }
                         Ok(None) => return gone(),
                         Err(broken) => return broken,
                     }
