@@ -35,8 +35,12 @@ pub struct Flow {
     pub protocol: u8,
     /// Where its beginner sends to.
     pub destination: IpAddr,
-    /// Who answers.
+    /// The port it sends to; 0 where the protocol has none.
+    pub destination_port: u16,
+    /// Who answers: another one where the destination was rewritten.
     pub answers_from: IpAddr,
+    /// The port that answers; 0 where the protocol has none.
+    pub answers_from_port: u16,
 }
 
 /// Why flows could not be read or forgotten.
@@ -146,12 +150,22 @@ fn ask(
 
 fn read(attributes: Attributes<'_>) -> Option<Flow> {
     let original = attributes.nested(ORIGINAL)?;
+    let reply = attributes.nested(REPLY)?;
     let protocol = original.nested(2)?.get(1)?;
     Some(Flow {
         protocol: *protocol.first()?,
         destination: address(original, (2, 4))?,
-        answers_from: address(attributes.nested(REPLY)?, (1, 3))?,
+        destination_port: port(original, 3),
+        answers_from: address(reply, (1, 3))?,
+        answers_from_port: port(reply, 2),
     })
+}
+
+/// A port of a tuple.
+fn port(tuple: Attributes<'_>, kind: u16) -> u16 {
+    let bytes = tuple.nested(2).and_then(|protocol| protocol.get(kind));
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u16::from_be_bytes)
 }
 
 /// An address of a tuple: the attribute of its IPv4 form, or of its IPv6 form.

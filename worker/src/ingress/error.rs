@@ -5,6 +5,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use tokio::task::JoinError;
+use weft_kernel::conntrack::ConntrackError;
 use weft_kernel::netlink::BadName;
 use weft_kernel::netlink::IfName;
 use weft_kernel::netlink::NetlinkError;
@@ -60,6 +62,10 @@ pub(super) enum MeshError {
     Name(#[from] BadName),
     #[error("the mesh's kernel settings are not as they should be")]
     Setting(#[from] SysctlError),
+    #[error("UDP flows of the host cannot be forgotten")]
+    Flows(#[source] ConntrackError),
+    #[error("the thread that forgets UDP flows was lost")]
+    Lost(#[source] JoinError),
     #[error("the rules in the host's namespace are not as they should be")]
     HostRules(#[source] NftError),
     #[error("the rules in the ingress namespace are not as they should be")]

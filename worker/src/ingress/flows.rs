@@ -2,16 +2,16 @@
 //! for as long as its client sends.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::net::SocketAddrV4;
-use std::os::fd::AsFd;
 
 use ipnet::Ipv4Net;
+use weft_kernel::conntrack;
+use weft_kernel::conntrack::Flow;
 use weft_kernel::netns::Netns;
-use weft_kernel::nft::Nft;
-use weft_kernel::nft::NftError;
-use weft_kernel::nft::UdpFlow;
 use weft_proto::spec::Protocol;
 
+use super::error::MeshError;
 use super::mesh::Mesh;
 
 /// The UDP ports and their backends: what decides where flows may stay.
@@ -35,25 +35,26 @@ impl Steering {
     }
 
     /// Whether a flow leads to a task to which its port does not lead (any more).
-    fn is_stale(&self, flow: &UdpFlow) -> bool {
-        let to = self.ports.get(&flow.asked.port());
-        self.pool.contains(flow.answers.ip())
-            && !self.pool.contains(flow.asked.ip())
-            && !to.is_some_and(|to| to.contains(&flow.answers))
+    fn is_stale(&self, flow: &Flow) -> bool {
+        let (IpAddr::V4(asked), IpAddr::V4(answers)) = (flow.destination, flow.answers_from) else {
+            return false;
+        };
+        let answers = SocketAddrV4::new(answers, flow.answers_from_port);
+        let to = self.ports.get(&flow.destination_port);
+        flow.protocol == conntrack::UDP
+            && self.pool.contains(answers.ip())
+            && !self.pool.contains(&asked)
+            && !to.is_some_and(|to| to.contains(&answers))
     }
 }
 
 /// Forgets the host's flows that lead elsewhere; their next packets choose anew, or are refused.
-pub(super) async fn steer(host: &Netns, by: &Steering) -> Result<(), NftError> {
+pub(super) async fn steer(host: &Netns, by: &Steering) -> Result<(), MeshError> {
     let (host, by) = (host.clone(), by.clone());
-    let work = move || {
-        let mut nft = Nft::open_in(host.as_fd())?;
-        let mut flows = nft.udp_flows()?;
-        flows.retain(|flow| by.is_stale(flow));
-        nft.forget(&flows)
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(steered) => steered,
-        Err(source) => Err(NftError::Lost { source }),
-    }
+    let work = move || conntrack::forget(&host, |flow| by.is_stale(flow));
+    let forgotten = tokio::task::spawn_blocking(work).await;
+    forgotten
+        .map_err(MeshError::Lost)?
+        .map_err(MeshError::Flows)?;
+    Ok(())
 }

@@ -161,3 +161,84 @@ fn v4(address: IpAddr) -> Option<Ipv4Addr> {
         IpAddr::V6(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weft_proto::assignment::Backend;
+    use weft_proto::assignment::PeerRecord;
+    use weft_proto::assignment::PublishedRecord;
+
+    fn node(n: u16) -> NodeId {
+        NodeId::from_entropy(n.into())
+    }
+
+    fn desired(numbers: &[u16]) -> Desired {
+        let mut desired = Desired::default();
+        for n in numbers {
+            let peer = PeerRecord {
+                node: node(*n),
+                hostname: format!("host{n}"),
+                number: (*n).try_into().unwrap(),
+                data_addr: IpAddr::V4(Ipv4Addr::from(0xc000_0200 + u32::from(*n))),
+                ingress_pool: weft_proto::defaults::ingress_pool(),
+            };
+            desired.peers.insert(peer.node, peer);
+        }
+        desired
+    }
+
+    fn mesh(desired: &Desired, own: &[&str]) -> Result<Mesh, NoMesh> {
+        let own: Vec<_> = own.iter().map(|ip| ip.parse().unwrap()).collect();
+        Mesh::of(desired, node(1), &own, &BTreeSet::new()).map(|(mesh, _)| mesh)
+    }
+
+    #[test]
+    fn a_node_without_a_number_or_beyond_the_pool_has_no_mesh() {
+        assert_eq!(mesh(&desired(&[2, 3]), &[]), Err(NoMesh::NoNumber));
+        let mut desired = desired(&[1]);
+        let me = desired.peers.get_mut(&node(1)).unwrap();
+        me.number = 256.try_into().unwrap();
+        assert!(matches!(
+            mesh(&desired, &[]),
+            Err(NoMesh::PoolTooSmall { .. })
+        ));
+    }
+
+    #[test]
+    fn it_is_none_of_its_own_peers_but_its_addresses_are_guarded() {
+        let own = ["198.51.100.7", "10.255.1.254", "fd00::1"];
+        let mesh = mesh(&desired(&[1, 2, 300]), &own).unwrap();
+        let peers: Vec<_> = mesh.peers.keys().map(|number| number.get()).collect();
+        assert_eq!(peers, [2], "300 is beyond the pool");
+        let nodes: Vec<_> = mesh.nodes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            nodes,
+            ["192.0.2.1", "192.0.2.2", "192.0.3.44", "198.51.100.7"]
+        );
+    }
+
+    #[test]
+    fn ports_of_the_cluster_itself_are_not_published() {
+        let mut desired = desired(&[1]);
+        let taken = [(Protocol::Udp, 4789), (Protocol::Tcp, 2377)];
+        let free = [(Protocol::Udp, 2377), (Protocol::Tcp, 4789)];
+        for (protocol, port) in taken.into_iter().chain(free) {
+            let record = PublishedRecord {
+                protocol,
+                port,
+                service_name: "web".parse().unwrap(),
+                backends: vec![Backend {
+                    task: TaskId::from_entropy(1),
+                    addr: Ipv4Addr::new(10, 255, 2, 10),
+                    port: 80,
+                }],
+            };
+            desired.published.insert((protocol, port), record);
+        }
+        let mesh = mesh(&desired, &[]).unwrap();
+        let mut ports: Vec<_> = mesh.ports.into_keys().collect();
+        ports.sort_by_key(|(_, port)| *port);
+        assert_eq!(ports, free);
+    }
+}

@@ -9,7 +9,6 @@ use ipnet::Ipv4Net;
 use weft_kernel::netlink::LinkIndex;
 use weft_kernel::netlink::Mac;
 use weft_kernel::netlink::Route;
-use weft_kernel::netlink::TABLE_MAIN;
 
 use super::mesh::Mesh;
 use super::names::REPLY_HOP;
@@ -102,7 +101,6 @@ pub(super) fn inner_routes(mesh: &Mesh, links: &Links) -> Routes {
         let link = links.ports.get(offset)?;
         Some(by(*link, IpNet::from(IpAddr::V4(port.addr))))
     });
-    debug_assert_eq!(outside.table, TABLE_MAIN);
     arranged([outside, replies].into_iter().chain(peers).chain(tasks))
 }
 

@@ -17,6 +17,7 @@ use crate::world::C;
 use crate::world::CLIENT;
 use crate::world::Placed;
 use crate::world::World;
+use crate::world::ip;
 
 /// A task on B and one on C behind port 8080 of both protocols.
 async fn published() -> (World, Placed, Placed) {
@@ -103,6 +104,19 @@ async fn one_client_port_may_reach_one_task_through_three_nodes_at_once() {
     }
     let ports: std::collections::BTreeSet<_> = talks.iter().map(|talk| talk.seen.port()).collect();
     assert_eq!(ports.len(), 3, "{ports:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_may_have_ipv6_between_them() {
+    let mut world = World::over_v6();
+    let b = world.task(B, &[]);
+    world.publish(Protocol::Tcp, 8080, &[&b]);
+    world.settle().await;
+    serve(&b.netns, 8000, "b");
+    let talk = call(&world.client, to(world.hosts[A].ip, 8080)).unwrap();
+    assert_eq!(talk.seen, talk.local);
+    let mtu = ip(&b.netns, "link show ext0");
+    assert!(mtu.contains("mtu 1430"), "{mtu}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,6 +56,7 @@ pub(crate) struct World {
 pub(crate) struct Host {
     pub(crate) netns: Netns,
     pub(crate) ip: Ipv4Addr,
+    data_addr: IpAddr,
     pub(crate) slice: IngressSlice,
     pub(crate) run_dir: PathBuf,
     pub(crate) id: NodeId,
@@ -74,6 +75,15 @@ pub(crate) struct Placed {
 impl World {
     /// Hosts with strict source checks, as many distributions have them, and no mesh yet.
     pub(crate) fn new() -> Self {
+        Self::over(|n| Ipv4Addr::new(192, 0, 2, n).into())
+    }
+
+    /// The same, with IPv6 between the nodes.
+    pub(crate) fn over_v6() -> Self {
+        Self::over(|n| format!("fd00:50::{n}").parse().unwrap())
+    }
+
+    fn over(data_addr: impl Fn(u8) -> IpAddr) -> Self {
         let dir = TempDir::with_prefix("weft-ingress-").unwrap();
         let make = |name: &str| Netns::create(dir.path().join(name)).unwrap();
         let wire = make("wire");
@@ -85,7 +95,8 @@ impl World {
             ip(&wire, &format!("link add {name} type veth {peer}"));
             ip(&wire, &format!("link set {name} master br0 up"));
             ip(netns, &format!("addr add {address}/24 dev eth0"));
-            ip(netns, "link set eth0 up");
+            // Link-local addresses come when they like and would spoil comparisons.
+            ip(netns, "link set eth0 addrgenmode none up");
             operates(&wire, name);
             operates(netns, "eth0");
         };
@@ -97,20 +108,25 @@ impl World {
             let netns = make(&name);
             let address = Ipv4Addr::new(192, 0, 2, n);
             plug(&netns, &name, &address.to_string());
+            let data_addr = data_addr(n);
+            if data_addr.is_ipv6() {
+                ip(&netns, &format!("addr add {data_addr}/64 dev eth0 nodad"));
+            }
             write_sysctl(&netns, "net/ipv4/conf/all/rp_filter", "1");
             let peer = PeerRecord {
                 node: NodeId::from_entropy(n.into()),
                 hostname: name.clone(),
                 number: number(n),
-                data_addr: address.into(),
+                data_addr,
                 ingress_pool: defaults::ingress_pool(),
             };
             let run_dir = dir.path().join(format!("run{n}"));
             desired.peers.insert(peer.node, peer.clone());
             Host {
-                ingress: open(&run_dir, peer.node, address.into(), &netns),
+                ingress: open(&run_dir, peer.node, data_addr, &netns),
                 netns,
                 ip: address,
+                data_addr,
                 slice: IngressSlice::of(peer.ingress_pool, peer.number).unwrap(),
                 run_dir,
                 id: peer.node,
@@ -180,7 +196,7 @@ impl World {
     /// Ends a host's daemon and starts it again.
     pub(crate) fn restart(&mut self, host: usize) {
         let host = &mut self.hosts[host];
-        host.ingress = open(&host.run_dir, host.id, host.ip.into(), &host.netns);
+        host.ingress = open(&host.run_dir, host.id, host.data_addr, &host.netns);
     }
 
     pub(crate) fn inner(&self, host: usize) -> Netns {

@@ -102,13 +102,6 @@ pub enum NftError {
         /// The set.
         what: String,
     },
-    /// A tracked flow could not be forgotten.
-    #[error("cannot forget a tracked flow")]
-    Forget {
-        /// What the kernel said.
-        #[source]
-        source: Errno,
-    },
     /// The background thread of the asynchronous form was lost.
     #[error("the thread that changes nftables was lost")]
     Lost {
@@ -127,7 +120,6 @@ impl NftError {
             | Self::Receive { source }
             | Self::Refused { source, .. }
             | Self::RefusedAll { source, .. }
-            | Self::Forget { source }
             | Self::List { source, .. } => Some(*source),
             Self::Thread { .. }
             | Self::Open { .. }

@@ -147,23 +147,14 @@ impl Nft {
         what: &str,
         (kind, family): (u16, u8),
         body: impl Fn(&mut Wire),
-        each: impl FnMut(&mut Vec<T>, Message<'_>),
-    ) -> Result<Vec<T>, NftError> {
-        self.list_kind(what, (SUBSYSTEM << 8 | kind, family), body, each)
-    }
-
-    /// [`Self::list`] of any netfilter subsystem: its number is the high byte of the kind.
-    pub(super) fn list_kind<T>(
-        &mut self,
-        what: &str,
-        (kind, family): (u16, u8),
-        body: impl Fn(&mut Wire),
         mut each: impl FnMut(&mut Vec<T>, Message<'_>),
     ) -> Result<Vec<T>, NftError> {
         for _ in 0..LIST_TRIES {
-            let seq = self.next_seq();
+            let seq = self.seq;
+            self.seq = seq.wrapping_add(1);
             let mut request = Wire::default();
             let flags = wire::REQUEST | wire::DUMP;
+            let kind = SUBSYSTEM << 8 | kind;
             request.message(
                 Header {
                     kind,
@@ -211,14 +202,7 @@ impl Nft {
         })
     }
 
-    /// The number of the next message.
-    pub(super) fn next_seq(&mut self) -> u32 {
-        let seq = self.seq;
-        self.seq = seq.wrapping_add(1);
-        seq
-    }
-
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), NftError> {
+    fn send(&self, bytes: &[u8]) -> Result<(), NftError> {
         // A transaction is one datagram, whatever its size. Without the right to exceed the
         // system's limit a large one fails below, with the size in the error.
         let _ = setsockopt(&self.socket, SndBufForce, &(bytes.len() + DATAGRAM));
@@ -232,7 +216,7 @@ impl Nft {
     }
 
     /// Reads until `each` has enough, or, when told not to wait, until nothing is left.
-    pub(super) fn receive(
+    fn receive(
         &self,
         flags: MsgFlags,
         mut each: impl FnMut(Message<'_>) -> bool,
