@@ -20,6 +20,7 @@ use crate::network::wanted::Overlay;
 use crate::network::wanted::TaskNet;
 use crate::network::wanted::Wanted;
 use crate::network::wanted::wanted;
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
@@ -46,6 +47,9 @@ const ETHERNET_MTU: u32 = 1500;
 /// How often everything is compared with the kernel even though nothing new was told: every so many
 /// rounds. Somebody else may have changed it.
 const ROUNDS_PER_CHECK: u32 = 64;
+
+/// How many tasks are worked on at a time. Each takes a thread while its rules change.
+const TASKS_AT_ONCE: usize = 8;
 
 /// What a data plane must know of its node.
 #[derive(Clone, Debug)]
@@ -231,11 +235,28 @@ impl<I: IngressPlane> DataPlane<I> {
     ) -> BTreeMap<TaskId, Result<PathBuf, String>> {
         let mut answers = BTreeMap::new();
         for (id, net) in &wanted.tasks {
-            let attached = match net {
-                Ok(net) => self.attach(net).await.map_err(|error| told(&error)),
+            let held = match net {
+                Ok(net) => self.hold(net.id).map_err(|error| told(&error)),
                 Err(error) => Err(NotYet::to_string(error)),
             };
-            answers.insert(*id, attached.map(|()| self.places.task(*id)));
+            answers.insert(*id, held.map(|()| self.places.task(*id)));
+        }
+        let joined = self.overlays.iter();
+        let joined: BTreeMap<_, _> = joined
+            .map(|(id, held)| (*id, held.joined.clone()))
+            .collect();
+        let mut work = Vec::new();
+        for (id, held) in &mut self.tasks {
+            if let (Some(Ok(net)), Some(Ok(_))) = (wanted.tasks.get(id), answers.get(id)) {
+                work.push(attach(held, net, &joined, &self.upstreams));
+            }
+        }
+        // Much of the time goes into waiting for the kernel.
+        let mut done = futures::stream::iter(work).buffer_unordered(TASKS_AT_ONCE);
+        while let Some((id, result)) = done.next().await {
+            if let Err(error) = result {
+                answers.insert(id, Err(told(&error)));
+            }
         }
         for id in unknown {
             let path = self.places.task(*id);
@@ -249,39 +270,19 @@ impl<I: IngressPlane> DataPlane<I> {
         answers
     }
 
-    async fn attach(&mut self, net: &TaskNet) -> Result<(), NetworkError> {
-        let held = self.tasks.get(&net.id);
-        let doubted = held.is_some_and(|held| held.applied.is_none());
-        if doubted && !Netns::exists(self.places.task(net.id)) {
-            // Somebody took it away.
-            self.tasks.remove(&net.id);
-        }
-        let held = match self.tasks.entry(net.id) {
-            std::collections::btree_map::Entry::Occupied(held) => held.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => free.insert(HeldTask {
-                netns: task::open(&self.places, net.id)?,
+    /// Makes or adopts a task's namespace.
+    fn hold(&mut self, id: TaskId) -> Result<(), NetworkError> {
+        let held = self.tasks.get(&id);
+        // A namespace that somebody took away shows when everything is doubted.
+        let held =
+            held.filter(|held| held.applied.is_some() || Netns::exists(self.places.task(id)));
+        if held.is_none() {
+            let fresh = HeldTask {
+                netns: task::open(&self.places, id)?,
                 resolver: None,
                 applied: None,
-            }),
-        };
-        if let Some(resolver) = &mut held.resolver {
-            resolver.update(net, &self.upstreams);
-        }
-        if held.applied.as_ref() != Some(net) {
-            let before = held.applied.take();
-            let joined = self.overlays.iter();
-            let joined = joined
-                .map(|(id, held)| (*id, held.joined.clone()))
-                .collect();
-            task::attach(&held.netns, net, &joined).await?;
-            // What was there before this daemon may have been anything.
-            if before.is_none_or(|before| task::lost_backend(&before, net)) {
-                task::steer(&held.netns, net).await?;
-            }
-            held.applied = Some(net.clone());
-        }
-        if held.resolver.is_none() {
-            held.resolver = Some(Resolver::start(&held.netns, net, &self.upstreams)?);
+            };
+            self.tasks.insert(id, fresh);
         }
         Ok(())
     }
@@ -309,14 +310,8 @@ impl<I: IngressPlane> DataPlane<I> {
     async fn remove_tasks(&mut self, active: &BTreeSet<TaskId>, problems: &mut Vec<String>) {
         self.tasks.retain(|id, _| active.contains(id));
         for path in self.listed(problems) {
-            let Some(id) = Places::task_at(&path).filter(|id| !active.contains(id)) else {
+            if Places::task_at(&path).is_none_or(|id| active.contains(&id)) {
                 continue;
-            };
-            // Its ports go now, not whenever its namespace ends.
-            for held in self.overlays.values() {
-                if let Err(error) = task::detach(id, &held.joined).await {
-                    problems.push(told(&error));
-                }
             }
             if let Err(error) = Netns::delete(&path) {
                 problems.push(told(&error));
@@ -366,6 +361,40 @@ impl<I: IngressPlane> DataPlane<I> {
             Vec::new()
         })
     }
+}
+
+/// Brings one task's namespace to what is wanted.
+async fn attach(
+    held: &mut HeldTask,
+    net: &TaskNet,
+    overlays: &BTreeMap<NetworkId, Joined>,
+    upstreams: &Arc<Upstreams>,
+) -> (TaskId, Result<(), NetworkError>) {
+    (net.id, bring(held, net, overlays, upstreams).await)
+}
+
+async fn bring(
+    held: &mut HeldTask,
+    net: &TaskNet,
+    overlays: &BTreeMap<NetworkId, Joined>,
+    upstreams: &Arc<Upstreams>,
+) -> Result<(), NetworkError> {
+    if let Some(resolver) = &mut held.resolver {
+        resolver.update(net, upstreams);
+    }
+    if held.applied.as_ref() != Some(net) {
+        let before = held.applied.take();
+        task::attach(&held.netns, net, overlays).await?;
+        // What was there before this daemon may have been anything.
+        if before.is_none_or(|before| task::lost_backend(&before, net)) {
+            task::steer(&held.netns, net).await?;
+        }
+        held.applied = Some(net.clone());
+    }
+    if held.resolver.is_none() {
+        held.resolver = Some(Resolver::start(&held.netns, net, upstreams)?);
+    }
+    Ok(())
 }
 
 /// Largest packet in bytes that fits into a VXLAN packet of the underlay.

@@ -79,6 +79,11 @@ pub async fn attach(
 /// When the kernel refuses.
 pub async fn steer(netns: &Netns, net: &TaskNet) -> Result<(), NetworkError> {
     let of = || format!("task {}", net.id);
+    // Listing flows walks over those of all namespaces; most tasks have none.
+    let count = sysctl::get(netns, "net/netfilter/nf_conntrack_count");
+    if count.is_ok_and(|count| count == "0") {
+        return Ok(());
+    }
     let (netns, vips) = (netns.clone(), Arc::clone(&net.sight.vips));
     let stale = move |flow: &Flow| {
         let backends = vips.get(&flow.destination);
@@ -99,20 +104,6 @@ pub fn lost_backend(before: &TaskNet, now: &TaskNet) -> bool {
         let now = now.sight.vips.get(vip);
         let stays = |backend| now.is_some_and(|now| now.contains(backend));
         !backends.iter().all(stays)
-    })
-}
-
-/// Takes a task's ports away from a network.
-///
-/// # Errors
-/// When the kernel refuses.
-pub async fn detach(task: TaskId, from: &Joined) -> Result<(), NetworkError> {
-    let of = || format!("task {task}");
-    let port = port_name(task).map_err(|cause| NetworkError::Name { of: of(), cause })?;
-    let deleted = from.netlink.delete_link(&port).await;
-    deleted.map_err(|cause| NetworkError::Link {
-        of: of(),
-        cause: Box::new(cause),
     })
 }
 
