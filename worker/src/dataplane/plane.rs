@@ -1,36 +1,33 @@
 //! The data plane itself: what it holds, and one round of its work.
 
+use super::DataPlaneConfig;
 use super::IngressPlane;
 use super::Network;
+use super::OpenError;
 use super::Round;
+use super::held::HeldOverlay;
+use super::held::HeldTask;
+use super::held::attach;
 use super::memory::Memory;
 use crate::desired::Desired;
-use crate::dns::ResolvConf;
 use crate::dns::Upstreams;
 use crate::network::NetworkError;
 use crate::network::Places;
 use crate::network::overlay;
-use crate::network::overlay::Joined;
 use crate::network::task;
-use crate::network::task::Resolver;
 use crate::network::told;
 use crate::network::wanted::Here;
 use crate::network::wanted::NotYet;
-use crate::network::wanted::Overlay;
-use crate::network::wanted::TaskNet;
 use crate::network::wanted::Wanted;
 use crate::network::wanted::wanted;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weft_kernel::netlink::Netlink;
-use weft_kernel::netlink::NetlinkError;
 use weft_kernel::netns::Netns;
-use weft_kernel::netns::NetnsError;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::TaskId;
@@ -51,63 +48,6 @@ const ROUNDS_PER_CHECK: u32 = 64;
 /// How many tasks are worked on at a time. Each takes a thread while its rules change.
 const TASKS_AT_ONCE: usize = 8;
 
-/// What a data plane must know of its node.
-#[derive(Clone, Debug)]
-pub struct DataPlaneConfig {
-    /// Namespaces are mounted in `netns` below it: `/run/weft`.
-    pub run_dir: PathBuf,
-    /// Which node this is.
-    pub me: NodeId,
-    /// Where it receives VXLAN packets.
-    pub data_addr: IpAddr,
-    /// The node's resolvers, from its resolv.conf.
-    pub resolv_conf: ResolvConf,
-    /// The namespace of the underlay: the daemon's own, except in tests.
-    pub host: Netns,
-}
-
-impl DataPlaneConfig {
-    /// A data plane in the daemon's own network namespace.
-    ///
-    /// # Errors
-    /// When `/proc` is not mounted.
-    pub fn new(
-        run_dir: PathBuf,
-        me: NodeId,
-        data_addr: IpAddr,
-        resolv_conf: ResolvConf,
-    ) -> Result<Self, NetnsError> {
-        Ok(Self {
-            run_dir,
-            me,
-            data_addr,
-            resolv_conf,
-            host: Netns::current()?,
-        })
-    }
-}
-
-/// Why a data plane cannot work at all.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory for namespaces could not be made.
-    #[error("failed to make the directory {} for network namespaces", dir.display())]
-    Directory {
-        /// Which directory.
-        dir: PathBuf,
-        /// What the system said.
-        #[source]
-        cause: io::Error,
-    },
-    /// The kernel cannot be talked to.
-    #[error("failed to reach the node's own network")]
-    Host {
-        /// What failed.
-        #[source]
-        cause: NetlinkError,
-    },
-}
-
 /// The networks of this node's tasks. Whatever an earlier daemon left is taken over as it is.
 #[derive(Debug)]
 pub struct DataPlane<I> {
@@ -121,21 +61,6 @@ pub struct DataPlane<I> {
     overlays: BTreeMap<NetworkId, HeldOverlay>,
     tasks: BTreeMap<TaskId, HeldTask>,
     rounds: u32,
-}
-
-#[derive(Debug)]
-struct HeldOverlay {
-    joined: Joined,
-    /// What it was brought to; `None` when that failed half-way.
-    applied: Option<Overlay>,
-}
-
-#[derive(Debug)]
-struct HeldTask {
-    netns: Netns,
-    resolver: Option<Resolver>,
-    /// What it was brought to; `None` when that failed half-way.
-    applied: Option<TaskNet>,
 }
 
 impl<I: IngressPlane> DataPlane<I> {
@@ -210,6 +135,11 @@ impl<I: IngressPlane> DataPlane<I> {
             let held = self.overlays.get(id);
             if held.is_some_and(|held| held.applied.as_ref() == Some(overlay)) {
                 continue;
+            }
+            if let Some(held) = held.filter(|_| !Netns::exists(self.places.network(*id)))
+                && let Err(error) = overlay::abandon(&held.joined).await
+            {
+                problems.push(told(&error));
             }
             let joined = match overlay::join(&self.host, &self.places, overlay, unknown).await {
                 Ok(joined) => joined,
@@ -361,40 +291,6 @@ impl<I: IngressPlane> DataPlane<I> {
             Vec::new()
         })
     }
-}
-
-/// Brings one task's namespace to what is wanted.
-async fn attach(
-    held: &mut HeldTask,
-    net: &TaskNet,
-    overlays: &BTreeMap<NetworkId, Joined>,
-    upstreams: &Arc<Upstreams>,
-) -> (TaskId, Result<(), NetworkError>) {
-    (net.id, bring(held, net, overlays, upstreams).await)
-}
-
-async fn bring(
-    held: &mut HeldTask,
-    net: &TaskNet,
-    overlays: &BTreeMap<NetworkId, Joined>,
-    upstreams: &Arc<Upstreams>,
-) -> Result<(), NetworkError> {
-    if let Some(resolver) = &mut held.resolver {
-        resolver.update(net, upstreams);
-    }
-    if held.applied.as_ref() != Some(net) {
-        let before = held.applied.take();
-        task::attach(&held.netns, net, overlays).await?;
-        // What was there before this daemon may have been anything.
-        if before.is_none_or(|before| task::lost_backend(&before, net)) {
-            task::steer(&held.netns, net).await?;
-        }
-        held.applied = Some(net.clone());
-    }
-    if held.resolver.is_none() {
-        held.resolver = Some(Resolver::start(&held.netns, net, upstreams)?);
-    }
-    Ok(())
 }
 
 /// Largest packet in bytes that fits into a VXLAN packet of the underlay.
