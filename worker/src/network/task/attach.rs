@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use weft_kernel::conntrack;
 use weft_kernel::conntrack::ConntrackError;
 use weft_kernel::conntrack::Flow;
@@ -21,12 +22,17 @@ use weft_kernel::netlink::Device;
 use weft_kernel::netlink::IfName;
 use weft_kernel::netlink::Netlink;
 use weft_kernel::netlink::NetlinkError;
+use weft_kernel::netlink::OperState;
 use weft_kernel::netlink::PortFlags;
 use weft_kernel::netlink::VethEnd;
 use weft_kernel::netns::Netns;
 use weft_kernel::sysctl;
 use weft_proto::NetworkId;
 use weft_proto::TaskId;
+
+/// The kernel's link watcher works at most a second late; together these wait for three.
+const CARRIER_LOOKS: u32 = 600;
+const CARRIER_PAUSE: Duration = Duration::from_millis(5);
 
 /// Makes or adopts a task's namespace.
 ///
@@ -137,7 +143,25 @@ async fn connect(
     };
     let (port, eth) = pair(joined, inside, &port, &eth).await.map_err(failed)?;
     plug(&port, joined, link).await.map_err(failed)?;
-    address(&eth, link).await.map_err(failed)
+    address(&eth, link).await.map_err(failed)?;
+    for device in [port, eth] {
+        if !carries(&device).await.map_err(failed)? {
+            return Err(NetworkError::NoCarrier { of: of() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a link carries packets in the end: the kernel puts it into operation a little after both
+/// of its ends are up, and drops silently what is sent before.
+async fn carries(device: &Device) -> Result<bool, NetlinkError> {
+    for _ in 0..CARRIER_LOOKS {
+        if device.observe().await?.oper == OperState::Up {
+            return Ok(true);
+        }
+        tokio::time::sleep(CARRIER_PAUSE).await;
+    }
+    Ok(false)
 }
 
 /// Half a pair, or one that leads elsewhere, is of no use: both ends are made anew.
