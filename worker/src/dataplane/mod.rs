@@ -1,14 +1,16 @@
 //! The node's data plane: what tasks talk over. Composes the overlay networks with the ingress.
 
+mod config;
+mod held;
 mod ingress;
 mod memory;
 mod plane;
 
+pub use config::DataPlaneConfig;
+pub use config::OpenError;
 pub use ingress::IngressPlane;
 pub use ingress::NoIngress;
 pub use plane::DataPlane;
-pub use plane::DataPlaneConfig;
-pub use plane::OpenError;
 
 use crate::desired::Desired;
 use std::collections::BTreeMap;

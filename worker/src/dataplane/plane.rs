@@ -1,35 +1,33 @@
 //! The data plane itself: what it holds, and one round of its work.
 
+use super::DataPlaneConfig;
 use super::IngressPlane;
 use super::Network;
+use super::OpenError;
 use super::Round;
+use super::held::HeldOverlay;
+use super::held::HeldTask;
+use super::held::attach;
 use super::memory::Memory;
 use crate::desired::Desired;
-use crate::dns::ResolvConf;
 use crate::dns::Upstreams;
 use crate::network::NetworkError;
 use crate::network::Places;
 use crate::network::overlay;
-use crate::network::overlay::Joined;
 use crate::network::task;
-use crate::network::task::Resolver;
 use crate::network::told;
 use crate::network::wanted::Here;
 use crate::network::wanted::NotYet;
-use crate::network::wanted::Overlay;
-use crate::network::wanted::TaskNet;
 use crate::network::wanted::Wanted;
 use crate::network::wanted::wanted;
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weft_kernel::netlink::Netlink;
-use weft_kernel::netlink::NetlinkError;
 use weft_kernel::netns::Netns;
-use weft_kernel::netns::NetnsError;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::TaskId;
@@ -47,62 +45,8 @@ const ETHERNET_MTU: u32 = 1500;
 /// rounds. Somebody else may have changed it.
 const ROUNDS_PER_CHECK: u32 = 64;
 
-/// What a data plane must know of its node.
-#[derive(Clone, Debug)]
-pub struct DataPlaneConfig {
-    /// Namespaces are mounted in `netns` below it: `/run/weft`.
-    pub run_dir: PathBuf,
-    /// Which node this is.
-    pub me: NodeId,
-    /// Where it receives VXLAN packets.
-    pub data_addr: IpAddr,
-    /// The node's resolvers, from its resolv.conf.
-    pub resolv_conf: ResolvConf,
-    /// The namespace of the underlay: the daemon's own, except in tests.
-    pub host: Netns,
-}
-
-impl DataPlaneConfig {
-    /// A data plane in the daemon's own network namespace.
-    ///
-    /// # Errors
-    /// When `/proc` is not mounted.
-    pub fn new(
-        run_dir: PathBuf,
-        me: NodeId,
-        data_addr: IpAddr,
-        resolv_conf: ResolvConf,
-    ) -> Result<Self, NetnsError> {
-        Ok(Self {
-            run_dir,
-            me,
-            data_addr,
-            resolv_conf,
-            host: Netns::current()?,
-        })
-    }
-}
-
-/// Why a data plane cannot work at all.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory for namespaces could not be made.
-    #[error("failed to make the directory {} for network namespaces", dir.display())]
-    Directory {
-        /// Which directory.
-        dir: PathBuf,
-        /// What the system said.
-        #[source]
-        cause: io::Error,
-    },
-    /// The kernel cannot be talked to.
-    #[error("failed to reach the node's own network")]
-    Host {
-        /// What failed.
-        #[source]
-        cause: NetlinkError,
-    },
-}
+/// How many tasks are worked on at a time. Each takes a thread while its rules change.
+const TASKS_AT_ONCE: usize = 8;
 
 /// The networks of this node's tasks. Whatever an earlier daemon left is taken over as it is.
 #[derive(Debug)]
@@ -117,21 +61,6 @@ pub struct DataPlane<I> {
     overlays: BTreeMap<NetworkId, HeldOverlay>,
     tasks: BTreeMap<TaskId, HeldTask>,
     rounds: u32,
-}
-
-#[derive(Debug)]
-struct HeldOverlay {
-    joined: Joined,
-    /// What it was brought to; `None` when that failed half-way.
-    applied: Option<Overlay>,
-}
-
-#[derive(Debug)]
-struct HeldTask {
-    netns: Netns,
-    resolver: Option<Resolver>,
-    /// What it was brought to; `None` when that failed half-way.
-    applied: Option<TaskNet>,
 }
 
 impl<I: IngressPlane> DataPlane<I> {
@@ -207,6 +136,11 @@ impl<I: IngressPlane> DataPlane<I> {
             if held.is_some_and(|held| held.applied.as_ref() == Some(overlay)) {
                 continue;
             }
+            if let Some(held) = held.filter(|_| !Netns::exists(self.places.network(*id)))
+                && let Err(error) = overlay::abandon(&held.joined).await
+            {
+                problems.push(told(&error));
+            }
             let joined = match overlay::join(&self.host, &self.places, overlay, unknown).await {
                 Ok(joined) => joined,
                 Err(error) => {
@@ -231,11 +165,28 @@ impl<I: IngressPlane> DataPlane<I> {
     ) -> BTreeMap<TaskId, Result<PathBuf, String>> {
         let mut answers = BTreeMap::new();
         for (id, net) in &wanted.tasks {
-            let attached = match net {
-                Ok(net) => self.attach(net).await.map_err(|error| told(&error)),
+            let held = match net {
+                Ok(net) => self.hold(net.id).map_err(|error| told(&error)),
                 Err(error) => Err(NotYet::to_string(error)),
             };
-            answers.insert(*id, attached.map(|()| self.places.task(*id)));
+            answers.insert(*id, held.map(|()| self.places.task(*id)));
+        }
+        let joined = self.overlays.iter();
+        let joined: BTreeMap<_, _> = joined
+            .map(|(id, held)| (*id, held.joined.clone()))
+            .collect();
+        let mut work = Vec::new();
+        for (id, held) in &mut self.tasks {
+            if let (Some(Ok(net)), Some(Ok(_))) = (wanted.tasks.get(id), answers.get(id)) {
+                work.push(attach(held, net, &joined, &self.upstreams));
+            }
+        }
+        // Much of the time goes into waiting for the kernel.
+        let mut done = futures::stream::iter(work).buffer_unordered(TASKS_AT_ONCE);
+        while let Some((id, result)) = done.next().await {
+            if let Err(error) = result {
+                answers.insert(id, Err(told(&error)));
+            }
         }
         for id in unknown {
             let path = self.places.task(*id);
@@ -249,39 +200,19 @@ impl<I: IngressPlane> DataPlane<I> {
         answers
     }
 
-    async fn attach(&mut self, net: &TaskNet) -> Result<(), NetworkError> {
-        let held = self.tasks.get(&net.id);
-        let doubted = held.is_some_and(|held| held.applied.is_none());
-        if doubted && !Netns::exists(self.places.task(net.id)) {
-            // Somebody took it away.
-            self.tasks.remove(&net.id);
-        }
-        let held = match self.tasks.entry(net.id) {
-            std::collections::btree_map::Entry::Occupied(held) => held.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => free.insert(HeldTask {
-                netns: task::open(&self.places, net.id)?,
+    /// Makes or adopts a task's namespace.
+    fn hold(&mut self, id: TaskId) -> Result<(), NetworkError> {
+        let held = self.tasks.get(&id);
+        // A namespace that somebody took away shows when everything is doubted.
+        let held =
+            held.filter(|held| held.applied.is_some() || Netns::exists(self.places.task(id)));
+        if held.is_none() {
+            let fresh = HeldTask {
+                netns: task::open(&self.places, id)?,
                 resolver: None,
                 applied: None,
-            }),
-        };
-        if let Some(resolver) = &mut held.resolver {
-            resolver.update(net, &self.upstreams);
-        }
-        if held.applied.as_ref() != Some(net) {
-            let before = held.applied.take();
-            let joined = self.overlays.iter();
-            let joined = joined
-                .map(|(id, held)| (*id, held.joined.clone()))
-                .collect();
-            task::attach(&held.netns, net, &joined).await?;
-            // What was there before this daemon may have been anything.
-            if before.is_none_or(|before| task::lost_backend(&before, net)) {
-                task::steer(&held.netns, net).await?;
-            }
-            held.applied = Some(net.clone());
-        }
-        if held.resolver.is_none() {
-            held.resolver = Some(Resolver::start(&held.netns, net, &self.upstreams)?);
+            };
+            self.tasks.insert(id, fresh);
         }
         Ok(())
     }
@@ -309,14 +240,8 @@ impl<I: IngressPlane> DataPlane<I> {
     async fn remove_tasks(&mut self, active: &BTreeSet<TaskId>, problems: &mut Vec<String>) {
         self.tasks.retain(|id, _| active.contains(id));
         for path in self.listed(problems) {
-            let Some(id) = Places::task_at(&path).filter(|id| !active.contains(id)) else {
+            if Places::task_at(&path).is_none_or(|id| active.contains(&id)) {
                 continue;
-            };
-            // Its ports go now, not whenever its namespace ends.
-            for held in self.overlays.values() {
-                if let Err(error) = task::detach(id, &held.joined).await {
-                    problems.push(told(&error));
-                }
             }
             if let Err(error) = Netns::delete(&path) {
                 problems.push(told(&error));

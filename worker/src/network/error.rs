@@ -40,6 +40,12 @@ pub enum NetworkError {
         #[source]
         cause: Box<NetlinkError>,
     },
+    /// A link stays without function.
+    #[error("the link of {of} does not come into operation")]
+    NoCarrier {
+        /// What was being connected.
+        of: String,
+    },
     /// The packet rules could not be set.
     #[error("failed to set the packet rules of {of}")]
     Rules {

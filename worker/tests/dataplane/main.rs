@@ -4,6 +4,7 @@
     reason = "a failed step of a test is a failed test"
 )]
 
+mod change;
 mod lifetime;
 mod resolver;
 mod separation;

@@ -52,10 +52,6 @@ fn node_id(n: usize) -> NodeId {
     NodeId::from_entropy(u128::try_from(n).unwrap())
 }
 
-fn data_addr(n: usize) -> IpAddr {
-    ip(&format!("192.168.50.{n}"))
-}
-
 /// A task: `web.1` on node 1, with an address on each of its networks.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
@@ -150,11 +146,22 @@ pub(crate) struct World {
     pub(crate) internal: bool,
     /// The subnet of each network.
     subnets: fn(u8) -> String,
+    /// What the addresses of the underlay begin with.
+    underlay: &'static str,
 }
 
 impl World {
     pub(crate) async fn new(tasks: Vec<Placed>, services: Vec<Served>) -> Self {
+        Self::over("192.168.50.", tasks, services).await
+    }
+
+    pub(crate) async fn over(
+        underlay: &'static str,
+        tasks: Vec<Placed>,
+        services: Vec<Served>,
+    ) -> Self {
         let mut world = Self {
+            underlay,
             dir: TempDir::with_prefix("weft-dataplane-").unwrap(),
             planes: Vec::new(),
             tasks,
@@ -185,8 +192,11 @@ impl World {
         };
         let ends = one.ensure_veth(&end, &two, &end).await.unwrap();
         for (node, device) in [(1, &ends.0), (2, &ends.1)] {
-            let net = ipnet::IpNet::new(data_addr(node), 24).unwrap();
-            let options = AddressOptions::default();
+            let net = ipnet::IpNet::new(self.data_addr(node), 24).unwrap();
+            let options = AddressOptions {
+                nodad: true,
+                no_prefix_route: false,
+            };
             device.add_address(net, options).await.unwrap();
             device.set_up().await.unwrap();
         }
@@ -200,6 +210,10 @@ impl World {
         }
     }
 
+    fn data_addr(&self, n: usize) -> IpAddr {
+        ip(&format!("{}{n}", self.underlay))
+    }
+
     pub(crate) fn host(&self, node: usize) -> Netns {
         Netns::ensure(self.dir.path().join(format!("host{node}"))).unwrap()
     }
@@ -209,14 +223,17 @@ impl World {
     }
 
     pub(crate) async fn open(&self, node: usize) -> DataPlane<NoIngress> {
-        let config = DataPlaneConfig {
+        DataPlane::open(self.config(node), NoIngress).await.unwrap()
+    }
+
+    pub(crate) fn config(&self, node: usize) -> DataPlaneConfig {
+        DataPlaneConfig {
             run_dir: self.run_dir(node),
             me: node_id(node),
-            data_addr: data_addr(node),
+            data_addr: self.data_addr(node),
             resolv_conf: ResolvConf::default(),
             host: self.host(node),
-        };
-        DataPlane::open(config, NoIngress).await.unwrap()
+        }
     }
 
     pub(crate) fn placed(&self, name: &str) -> &Placed {
@@ -258,7 +275,8 @@ impl World {
             desired.networks.insert(id, record);
             for task in &self.tasks {
                 for (_, address) in task.at.iter().filter(|(at, _)| *at == n) {
-                    let endpoint = endpoint(task, id, ip(address));
+                    let mut endpoint = endpoint(task, id, ip(address));
+                    endpoint.node_data_addr = self.data_addr(task.node);
                     desired.endpoints.insert((id, task.id()), endpoint);
                 }
             }
@@ -306,7 +324,7 @@ fn endpoint(task: &Placed, network: NetworkId, addr: IpAddr) -> EndpointRecord {
         name: task.name.to_owned(),
         addr,
         node: node_id(task.node),
-        node_data_addr: data_addr(task.node),
+        node_data_addr: IpAddr::from([0; 4]),
         ready: task.ready,
     }
 }

@@ -172,6 +172,19 @@ async fn tell(joined: &Joined, step: Step) -> Result<(), NetlinkError> {
     }
 }
 
+/// Takes the tunnel out of a network whose namespace somebody took away: its number on the wire is
+/// needed for the one that takes its place.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn abandon(joined: &Joined) -> Result<(), NetworkError> {
+    let deleted = joined.tunnel.delete().await;
+    deleted.map_err(|cause| NetworkError::Link {
+        of: joined.netlink.netns().place().to_string(),
+        cause: Box::new(cause),
+    })
+}
+
 /// Removes a network from this node. Absent is done.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use crate::network::wanted::Overlay;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use weft_kernel::netlink::BadName;
+use weft_kernel::nft::Base;
 use weft_kernel::nft::Batch;
 use weft_kernel::nft::Chain;
 use weft_kernel::nft::Element;
@@ -21,14 +22,24 @@ use weft_kernel::nft::Value;
 use weft_proto::TaskId;
 
 /// Raise it whenever [`ruleset`] says something else than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const IP4: &str = "src4";
 const IP6: &str = "src6";
 const ARP: &str = "arp4";
+const ND: &str = "nd6";
+
+/// ICMPv6 "neighbour advertisement" (RFC 4861 s. 4.4): who claims an address, at this offset.
+const ADVERTISEMENT: u8 = 136;
+const CLAIMED: Field = Field::Raw {
+    base: Base::Transport,
+    offset: 8,
+    length: 16,
+};
 
 /// Drops every frame that does not come from the tunnel and does not carry the port's own
-/// addresses: IPv4, IPv6, ARP; and every other protocol.
+/// addresses: IPv4, IPv6, ARP; and every other protocol. Neighbour advertisements may come from the
+/// own address and still claim another one, so what they claim is looked at as well.
 pub(super) fn ruleset() -> Ruleset {
     let table = Table::new(Family::Bridge, "weft");
     let chain = Chain::base("pre", Purpose::Filter, Hook::Prerouting, -300).dropping();
@@ -38,6 +49,15 @@ pub(super) fn ruleset() -> Ruleset {
         "pre",
         [Expr::iifname(super::TUNNEL), Expr::accept()],
     );
+    let claim = [Field::InputName, CLAIMED];
+    let lie = [
+        Expr::is(Field::Icmpv6Type, Value::Byte(ADVERTISEMENT)),
+        Expr::not_in_set(claim, ND),
+        Expr::drop(),
+    ];
+    frame
+        .add_set(&table, &Set::new(ND, claim))
+        .add_rule(&table, "pre", lie);
     let sets = [
         (IP4, Field::EtherSource, Field::Ip4Source),
         (IP6, Field::EtherSource, Field::Ip6Source),
@@ -71,6 +91,12 @@ pub(super) fn elements(overlay: &Overlay) -> Result<Elements, BadName> {
         for set in sets {
             let set = elements.entry((*set).to_owned()).or_default();
             set.insert(Element::key(key.clone()));
+        }
+        if let IpAddr::V6(ip) = port.ip {
+            let [name, ..] = key;
+            let claim = [name, Value::Bytes(ip.octets().to_vec())];
+            let set = elements.entry(ND.to_owned()).or_default();
+            set.insert(Element::key(claim));
         }
     }
     Ok(elements)

@@ -8,6 +8,7 @@ mod observe;
 mod plan;
 
 pub use apply::Joined;
+pub use apply::abandon;
 pub use apply::join;
 pub use apply::leave;
 pub use apply::settle;

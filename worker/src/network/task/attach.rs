@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use weft_kernel::conntrack;
 use weft_kernel::conntrack::ConntrackError;
 use weft_kernel::conntrack::Flow;
@@ -21,12 +22,17 @@ use weft_kernel::netlink::Device;
 use weft_kernel::netlink::IfName;
 use weft_kernel::netlink::Netlink;
 use weft_kernel::netlink::NetlinkError;
+use weft_kernel::netlink::OperState;
 use weft_kernel::netlink::PortFlags;
 use weft_kernel::netlink::VethEnd;
 use weft_kernel::netns::Netns;
 use weft_kernel::sysctl;
 use weft_proto::NetworkId;
 use weft_proto::TaskId;
+
+/// The kernel's link watcher works at most a second late; together these wait for three.
+const CARRIER_LOOKS: u32 = 600;
+const CARRIER_PAUSE: Duration = Duration::from_millis(5);
 
 /// Makes or adopts a task's namespace.
 ///
@@ -79,6 +85,11 @@ pub async fn attach(
 /// When the kernel refuses.
 pub async fn steer(netns: &Netns, net: &TaskNet) -> Result<(), NetworkError> {
     let of = || format!("task {}", net.id);
+    // Listing flows walks over those of all namespaces; most tasks have none.
+    let count = sysctl::get(netns, "net/netfilter/nf_conntrack_count");
+    if count.is_ok_and(|count| count == "0") {
+        return Ok(());
+    }
     let (netns, vips) = (netns.clone(), Arc::clone(&net.sight.vips));
     let stale = move |flow: &Flow| {
         let backends = vips.get(&flow.destination);
@@ -99,20 +110,6 @@ pub fn lost_backend(before: &TaskNet, now: &TaskNet) -> bool {
         let now = now.sight.vips.get(vip);
         let stays = |backend| now.is_some_and(|now| now.contains(backend));
         !backends.iter().all(stays)
-    })
-}
-
-/// Takes a task's ports away from a network.
-///
-/// # Errors
-/// When the kernel refuses.
-pub async fn detach(task: TaskId, from: &Joined) -> Result<(), NetworkError> {
-    let of = || format!("task {task}");
-    let port = port_name(task).map_err(|cause| NetworkError::Name { of: of(), cause })?;
-    let deleted = from.netlink.delete_link(&port).await;
-    deleted.map_err(|cause| NetworkError::Link {
-        of: of(),
-        cause: Box::new(cause),
     })
 }
 
@@ -146,7 +143,25 @@ async fn connect(
     };
     let (port, eth) = pair(joined, inside, &port, &eth).await.map_err(failed)?;
     plug(&port, joined, link).await.map_err(failed)?;
-    address(&eth, link).await.map_err(failed)
+    address(&eth, link).await.map_err(failed)?;
+    for device in [port, eth] {
+        if !carries(&device).await.map_err(failed)? {
+            return Err(NetworkError::NoCarrier { of: of() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a link carries packets in the end: the kernel puts it into operation a little after both
+/// of its ends are up, and drops silently what is sent before.
+async fn carries(device: &Device) -> Result<bool, NetlinkError> {
+    for _ in 0..CARRIER_LOOKS {
+        if device.observe().await?.oper == OperState::Up {
+            return Ok(true);
+        }
+        tokio::time::sleep(CARRIER_PAUSE).await;
+    }
+    Ok(false)
 }
 
 /// Half a pair, or one that leads elsewhere, is of no use: both ends are made anew.

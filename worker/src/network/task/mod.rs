@@ -6,7 +6,6 @@ mod resolver;
 pub mod vip;
 
 pub use attach::attach;
-pub use attach::detach;
 pub use attach::lost_backend;
 pub use attach::open;
 pub use attach::steer;
