@@ -62,6 +62,11 @@ impl Refused {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted
         )
     }
+
+    /// There is no such object.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.code == Code::NotFound
+    }
 }
 
 impl From<Status> for Refused {
