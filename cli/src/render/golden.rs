@@ -76,7 +76,13 @@ fn managers(reachable: &[bool]) -> Managers {
     }
 }
 
-const NODES: &str = "";
+const NODES: &str = r"ID               HOSTNAME   STATUS   AVAILABILITY   MANAGER       ADDRESS
+25xzpakkg8t3     n1         Ready    Active         Leader        192.0.2.1:2377
+4bvzel54whm7 *   n2         Ready    Active         Reachable     192.0.2.2:2377
+6htz3vppcqfa     n3         Down     Active         Unreachable   192.0.2.3:2377
+8nryt6a9sz8e     n4         Down     Active         -             192.0.2.4
+
+3 of 3 managers answer: 1 more may fail";
 
 #[test]
 fn nodes_say_who_manages_and_how_many_managers_may_fail() {
@@ -116,7 +122,10 @@ fn nodes_say_who_manages_and_how_many_managers_may_fail() {
     );
 }
 
-const TASKS: &str = "";
+const TASKS: &str = r"ID             NAME        NODE   DESIRED STATE   CURRENT STATE           MESSAGE
+327o7bphebvn   web.1       n1     Running         Running 5 seconds ago
+31o13d950jaz    \_ web.1   n1     Shutdown        Failed 5 seconds ago    cannot start: no such file
+32rbba5ts4ga   web.2       -      Running         Pending 5 seconds ago   no node fits: 2 nodes do not satisfy node.role==worker";
 
 fn tasks(service: &Service) -> Vec<Task> {
     let mut failed = test_objects::task(service, 1, 1, TaskState::Failed);
@@ -144,8 +153,26 @@ fn tasks_say_where_they_are_what_they_wait_for_and_what_was_before() {
     assert_eq!(json[2]["node"], serde_json::Value::Null);
 }
 
-const SERVICES: &str = "";
-const SERVICE: &str = "";
+const SERVICES: &str = r"ID             NAME   MODE         REPLICAS   COMMAND                PORTS
+51vbb0nzpwjw   web    replicated   2/3        nginx -g daemon off;   *:8080->80/tcp";
+const SERVICE: &str = r"ID:             51vbb0nzpwjw9bjwtj5zvlkd1
+Name:           web
+Created:        2026-11-20T15:04:05.000Z
+Updated:        2026-11-20T15:04:05.000Z
+Labels:         tier=front
+Mode:           replicated, 2 of 3 run
+Command:        nginx -g daemon off;
+Environment:    A=1
+Runtime:        process
+Networks:       net (10.0.0.2)
+Endpoint mode:  vip
+Ports:          *:8080->80/tcp
+Constraints:    node.role==worker
+Limits:         none
+Reservations:   none
+Restart:        always, after 5s, without bound
+Update:         1 at a time, old task stops first
+Stop:           SIGTERM, killed after 10s";
 
 #[test]
 fn services_say_how_many_of_their_tasks_run_and_which_ports_answer() {
@@ -162,7 +189,8 @@ fn services_say_how_many_of_their_tasks_run_and_which_ports_answer() {
     assert_eq!(service::inspect(&service, 2, &name), SERVICE);
 }
 
-const NETWORKS: &str = "";
+const NETWORKS: &str = r"ID             NAME   DRIVER    SUBNET        VNI    INTERNAL
+000000000000   net    overlay   10.0.1.0/24   4097   yes";
 
 #[test]
 fn networks_show_their_subnets() {
