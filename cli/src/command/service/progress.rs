@@ -37,10 +37,17 @@ impl Progress {
 
     /// A line for people.
     pub(super) fn line(&self) -> String {
-        let mut line = format!("{} of {} tasks run", self.done.len(), self.total);
-        if self.surplus > 0 {
-            line.push_str(&format!(", {} to be stopped", self.surplus));
-        }
+        let mut line = match (self.total, self.surplus) {
+            (0, 0) => "no task is left".to_owned(),
+            (0, surplus) => format!("{surplus} tasks to be stopped"),
+            (total, 0) => format!("{} of {total} tasks run", self.done.len()),
+            (total, surplus) => {
+                format!(
+                    "{} of {total} tasks run, {surplus} to be stopped",
+                    self.done.len()
+                )
+            }
+        };
         if !self.reasons.is_empty() {
             line.push_str("; ");
             line.push_str(&self.reasons());

@@ -134,5 +134,11 @@ fn a_task_that_is_done_counts_where_it_is_not_to_be_run_again() {
 
 #[test]
 fn a_service_without_replicas_is_complete_without_tasks() {
-    assert!(look(&service(0), &[]).is_complete());
+    let service = service(0);
+    let none = look(&service, &[]);
+    assert!(none.is_complete());
+    assert_eq!(none.line(), "no task is left");
+    let mut leaves = task(&service, 1, 1, TaskState::Running);
+    leaves.desired = DesiredState::Remove;
+    assert_eq!(look(&service, &[leaves]).line(), "1 tasks to be stopped");
 }
