@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::sleep;
+use weft_proto::NodeId;
 use weft_proto::TaskId;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
@@ -141,7 +142,7 @@ async fn state(client: &Client, known: &Service) -> anyhow::Result<(Service, Vec
     Ok((latest, tasks))
 }
 
-/// Returns once no task of a removed service is left.
+/// Returns once no task of a removed service is left on `nodes`, where it had some.
 ///
 /// # Errors
 /// As with [`converge`].
@@ -150,13 +151,14 @@ pub(super) async fn gone(
     client: &Client,
     args: &WaitArgs,
     service: &Service,
+    nodes: &BTreeSet<NodeId>,
 ) -> anyhow::Result<()> {
     if args.detach {
         return Ok(());
     }
     let name = &service.spec.name;
     let mut meter = args.meter(context, name.as_str());
-    let watch = watch_end(client, service, &mut meter);
+    let watch = watch_end(client, service, nodes, &mut meter);
     let ended = tokio::select! {
         ended = watch => Some(ended),
         () = sleep(args.wait_timeout) => None,
@@ -178,15 +180,17 @@ pub(super) async fn gone(
     }
 }
 
-async fn watch_end(client: &Client, service: &Service, meter: &mut Meter) -> anyhow::Result<()> {
+async fn watch_end(
+    client: &Client,
+    service: &Service,
+    nodes: &BTreeSet<NodeId>,
+    meter: &mut Meter,
+) -> anyhow::Result<()> {
     loop {
-        match fetch::tasks(client, "").await {
-            Ok((tasks, _)) => {
-                let left = tasks
-                    .iter()
-                    .filter(|task| task.service == service.id && !task.status.state.is_terminal());
+        match left(client, service, nodes).await {
+            Ok(surplus) => {
                 let progress = Progress {
-                    surplus: left.count(),
+                    surplus,
                     ..Progress::default()
                 };
                 meter.show(&progress);
@@ -201,4 +205,19 @@ async fn watch_end(client: &Client, service: &Service, meter: &mut Meter) -> any
         }
         sleep(PAUSE).await;
     }
+}
+
+/// How many tasks have not ended. Tasks of a removed service are listed by node only.
+async fn left(
+    client: &Client,
+    service: &Service,
+    nodes: &BTreeSet<NodeId>,
+) -> anyhow::Result<usize> {
+    let mut left = 0;
+    for node in nodes {
+        let tasks = fetch::tasks_of_node(client, *node).await?;
+        let alive = |task: &&Task| task.service == service.id && !task.status.state.is_terminal();
+        left += tasks.iter().filter(alive).count();
+    }
+    Ok(left)
 }
