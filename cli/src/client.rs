@@ -62,6 +62,11 @@ impl Refused {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted
         )
     }
+
+    /// There is no such object.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.code == Code::NotFound
+    }
 }
 
 impl From<Status> for Refused {
@@ -129,11 +134,12 @@ fn unreachable(socket: &Path, error: &(dyn Error + 'static)) -> Unreachable {
         cause = current.source();
     }
     let kind = io.map_or(io::ErrorKind::Other, io::Error::kind);
-    let reason = match kind {
-        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
-        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
-        io::ErrorKind::PermissionDenied => "it is root's".to_owned(),
-        _ => innermost(error),
+    let reason = if kind == io::ErrorKind::NotFound {
+        "there is no such socket".to_owned()
+    } else if kind == io::ErrorKind::ConnectionRefused {
+        "nobody listens there".to_owned()
+    } else {
+        innermost(error)
     };
     Unreachable {
         socket: socket.to_owned(),

@@ -23,6 +23,7 @@ pub(crate) struct Cli {
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "PATH",
         env = "WEFT_SOCKET",
         default_value_os_t = default_socket(),
@@ -34,6 +35,7 @@ pub(crate) struct Cli {
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "FILTER",
         env = "WEFT_LOG",
         default_value = "info",

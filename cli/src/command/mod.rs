@@ -9,6 +9,8 @@ mod network;
 mod node;
 mod output;
 mod service;
+#[cfg(test)]
+pub(crate) mod test_objects;
 mod value;
 mod version;
 

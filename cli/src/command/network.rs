@@ -182,12 +182,10 @@ mod tests {
             .into_iter()
             .chain(line.split(' '));
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        match cli.command {
-            crate::command::Command::Network(NetworkCommand::Create(args)) => {
-                spec(args).map_err(|error| error.to_string())
-            }
-            _ => panic!("not network create"),
-        }
+        let crate::command::Command::Network(NetworkCommand::Create(args)) = cli.command else {
+            panic!("not network create");
+        };
+        spec(args).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Answers as text: pure functions from domain types, with the time handed in.
 
 pub(crate) mod cluster;
+#[cfg(test)]
+mod golden;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod service;

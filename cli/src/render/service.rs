@@ -4,6 +4,7 @@ use crate::render::table;
 use crate::render::time;
 use crate::render::unit;
 use serde::Serialize;
+use std::time::Duration;
 use weft_proto::Name;
 use weft_proto::ServiceId;
 use weft_proto::object::Service;
@@ -151,11 +152,15 @@ pub(crate) fn inspect(
         UpdateOrder::StopFirst => "old task stops first",
         UpdateOrder::StartFirst => "new task starts first",
     };
-    let update = format!(
-        "{} at a time, {} apart, {order}",
-        spec.update.parallelism,
-        time::span(spec.update.delay)
-    );
+    let pace = match spec.update.parallelism {
+        0 => "all at once".to_owned(),
+        n => format!("{n} at a time"),
+    };
+    let apart = match spec.update.delay {
+        Duration::ZERO => String::new(),
+        delay => format!(", {} apart", time::span(delay)),
+    };
+    let update = format!("{pace}{apart}, {order}");
     let endpoint = match spec.endpoint_mode {
         EndpointMode::Vip => "vip",
         EndpointMode::Dnsrr => "dnsrr",

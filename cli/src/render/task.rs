@@ -119,7 +119,9 @@ pub(crate) fn table(rows: &[TaskRow], now: Timestamp) -> String {
 
 /// Its error, or why it waits; what it does needs no words once it runs.
 fn remark(row: &TaskRow) -> String {
-    let code = row.exit_code.filter(|code| *code != 0);
+    // A task that was told to stop ends as its signal makes it: nothing to remark.
+    let stopped = row.state == TaskState::Shutdown;
+    let code = row.exit_code.filter(|code| *code != 0 && !stopped);
     match (row.error.as_str(), code) {
         ("", Some(code)) => format!("exit code {code}"),
         ("", None) if row.state < TaskState::Running => row.message.clone(),

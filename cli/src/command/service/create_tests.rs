@@ -1,1 +1,165 @@
+use super::*;
+use crate::command::Command;
+use crate::command::service::ServiceCommand;
+use crate::config::Cli;
+use clap::Parser;
 
+fn here(name: &str) -> Option<String> {
+    (name == "FROM_HERE").then(|| "yes".to_owned())
+}
+
+fn parsed(words: &[&str]) -> Result<wire::ServiceSpec, String> {
+    let words = ["weft", "service", "create"].iter().chain(words);
+    let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+    let Command::Service(command) = cli.command else {
+        panic!("not a service command");
+    };
+    let ServiceCommand::Create(args) = *command else {
+        panic!("not service create");
+    };
+    spec(args, &here, || "made-up".to_owned()).map_err(|error| format!("{error:#}"))
+}
+
+fn split(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn a_command_is_all_a_service_needs() {
+    let spec = parsed(&["nginx", "-g", "daemon off;"]).unwrap();
+    assert_eq!(spec.name, "made-up");
+    assert_eq!(spec.replicated, Some(wire::ReplicatedMode { replicas: 1 }));
+    let task = spec.task.clone().unwrap();
+    assert_eq!(task.command, ["nginx", "-g", "daemon off;"]);
+    // What the managers make of it is what the defaults promise.
+    let domain = weft_proto::spec::ServiceSpec::try_from(spec).unwrap();
+    assert_eq!(domain.update, weft_proto::defaults::UPDATE);
+    assert_eq!(domain.task.restart, weft_proto::defaults::RESTART);
+    assert_eq!(domain.task.stop_grace, weft_proto::defaults::STOP_GRACE);
+    assert_eq!(domain.task.stop_signal, weft_proto::defaults::STOP_SIGNAL);
+    assert_eq!(domain.task.limits, weft_proto::defaults::RESOURCES);
+}
+
+#[test]
+fn every_flag_reaches_the_spec() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "# comment\nA=file\nB=file\n").unwrap();
+    let mut words = split(
+        "--name web --replicas 3 -p 8080:80 --publish published=53,target=5353,protocol=udp \
+         -p 9000 --network net --network name=other,alias=w -e A=flag -e FROM_HERE -e NOT_HERE \
+         -w /srv -u www-data:adm --hostname box -l tier=front --label x \
+         --constraint node.role==worker --constraint node.labels.disk!=hdd \
+         --limit-cpu 0.5 --limit-memory 64M --reserve-cpu 0.25 --reserve-memory 32M \
+         --restart-condition on-failure --restart-delay 1m30s --restart-max-attempts 4 \
+         --restart-window 10m --update-parallelism 2 --update-delay 10s \
+         --update-order start-first --stop-signal quit --stop-grace-period 0 \
+         --endpoint-mode dnsrr --mode replicated --runtime process -d -q",
+    );
+    let path = file.path().display().to_string();
+    words.extend(["--env-file", &path, "--", "prog", "--name", "inner"]);
+    let label = |key: &str, value: &str| wire::Label {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    let port = |protocol: wire::Protocol, published, target| wire::Port {
+        protocol: protocol.into(),
+        target,
+        published,
+    };
+    let strings = |items: &[&str]| items.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let expected = wire::ServiceSpec {
+        name: "web".to_owned(),
+        labels: vec![label("tier", "front"), label("x", "")],
+        task: Some(wire::TaskSpec {
+            runtime: wire::Runtime::Process.into(),
+            command: strings(&["prog", "--name", "inner"]),
+            env: strings(&["A=flag", "B=file", "FROM_HERE=yes"]),
+            working_dir: "/srv".to_owned(),
+            user: "www-data:adm".to_owned(),
+            hostname: "box".to_owned(),
+            limits: Some(wire::Resources {
+                nano_cpus: 500_000_000,
+                memory_bytes: 64 << 20,
+            }),
+            reservations: Some(wire::Resources {
+                nano_cpus: 250_000_000,
+                memory_bytes: 32 << 20,
+            }),
+            restart: Some(wire::RestartPolicy {
+                condition: wire::RestartCondition::OnFailure.into(),
+                delay_ms: 90_000,
+                max_attempts: 4,
+                window_ms: 600_000,
+            }),
+            constraints: strings(&["node.role==worker", "node.labels.disk!=hdd"]),
+            networks: vec![
+                wire::NetworkAttachment {
+                    network_id: "net".to_owned(),
+                    aliases: Vec::new(),
+                },
+                wire::NetworkAttachment {
+                    network_id: "other".to_owned(),
+                    aliases: strings(&["w"]),
+                },
+            ],
+            stop_signal: "SIGQUIT".to_owned(),
+            stop_grace_ms: Some(0),
+            force_update: 0,
+        }),
+        replicated: Some(wire::ReplicatedMode { replicas: 3 }),
+        update: Some(wire::UpdateConfig {
+            parallelism: 2,
+            delay_ms: 10_000,
+            order: wire::UpdateOrder::StartFirst.into(),
+        }),
+        endpoint_mode: wire::EndpointMode::Dnsrr.into(),
+        ports: vec![
+            port(wire::Protocol::Tcp, 8080, 80),
+            port(wire::Protocol::Udp, 53, 5353),
+            port(wire::Protocol::Tcp, 0, 9000),
+        ],
+    };
+    assert_eq!(parsed(&words), Ok(expected));
+}
+
+#[test]
+fn bad_input_is_refused_with_what_is_wrong_and_what_to_write() {
+    for (line, text) in [
+        ("", "COMMAND"),
+        ("--replicas -1 x", "-1"),
+        (
+            "--replicas -1 x",
+            "is no number of replicas: use 0 to 10000",
+        ),
+        ("--replicas=-1 x", "use 0 to 10000"),
+        ("--replicas 10001 x", "use 0 to 10000"),
+        ("--bogus x", "--bogus"),
+        ("--name My_Web x", "cannot be a name"),
+        ("--publish 99999:80 x", "1 to 65535"),
+        (
+            "--publish published=1,target=2,mode=host x",
+            "later release",
+        ),
+        ("--network alias=a x", "no name"),
+        ("--constraint node.role=worker x", "no operator"),
+        ("--constraint node.colour==red x", "is unknown"),
+        ("--limit-cpu many x", "write it like 2 or 0.5"),
+        ("--limit-memory 64Q x", "write it like 64M"),
+        ("--restart-delay 5 x", "write it like 500ms, 5s"),
+        ("--stop-signal SIGNOPE x", "is no signal"),
+        ("--mode global x", "comes with a later release"),
+        ("--runtime docker x", "not in this release"),
+        ("--endpoint-mode lb x", "vip"),
+        ("-e =x y", "has no name"),
+        ("--env-file /nonexistent/file x", "/nonexistent/file"),
+    ] {
+        let error = parsed(&split(line)).unwrap_err();
+        assert!(error.contains(text), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_made_up_name_is_a_name() {
+    let name: Result<Name, _> = made_up().parse();
+    assert!(name.is_ok(), "{name:?}");
+}

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::client::Refused;
 use crate::render::task;
 use crate::render::task::NodeNames;
+use weft_proto::NodeId;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
@@ -43,4 +44,20 @@ pub(super) async fn tasks(client: &Client, target: &str) -> anyhow::Result<(Vec<
     let tasks: Result<Vec<_>, _> = answer.tasks.into_iter().map(Task::try_from).collect();
     let nodes: Result<Vec<_>, _> = answer.nodes.into_iter().map(Node::try_from).collect();
     Ok((tasks?, task::names(&nodes?)))
+}
+
+/// The tasks of a node, also those of services that are removed; none where the node is gone.
+pub(super) async fn tasks_of_node(client: &Client, node: NodeId) -> anyhow::Result<Vec<Task>> {
+    let request = wire::ListTasksRequest {
+        service: String::new(),
+        node: node.to_string(),
+    };
+    let answer = client.control().list_tasks(request).await;
+    let tasks = match answer.map_err(Refused::from) {
+        Ok(answer) => answer.into_inner().tasks,
+        Err(refused) if refused.is_missing() => Vec::new(),
+        Err(refused) => return Err(refused.into()),
+    };
+    let tasks: Result<Vec<_>, _> = tasks.into_iter().map(Task::try_from).collect();
+    Ok(tasks?)
 }

@@ -6,6 +6,8 @@ mod flags;
 mod inspect;
 mod logs;
 mod ls;
+mod meter;
+mod progress;
 mod ps;
 mod rm;
 mod scale;

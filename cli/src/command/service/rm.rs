@@ -7,6 +7,8 @@ use crate::command::service::fetch;
 use crate::command::service::wait;
 use crate::command::service::wait::WaitArgs;
 use clap::Args;
+use std::collections::BTreeSet;
+use weft_proto::NodeId;
 use weft_proto::wire;
 
 /// Which services.
@@ -25,16 +27,18 @@ pub(super) async fn run(context: &Context, args: &RmArgs) -> anyhow::Result<()> 
     let mut removed = Vec::with_capacity(args.targets.len());
     for target in &args.targets {
         let (service, _) = fetch::service(&client, target).await?;
+        let (tasks, _) = fetch::tasks(&client, service.id.as_str()).await?;
+        let nodes: BTreeSet<NodeId> = tasks.iter().filter_map(|task| task.node).collect();
         let request = wire::RemoveServiceRequest {
             target: service.id.to_string(),
         };
         let answer = client.control().remove_service(request).await;
         answer.map_err(Refused::from)?;
         output::text(target)?;
-        removed.push(service);
+        removed.push((service, nodes));
     }
-    for service in &removed {
-        wait::gone(context, &client, &args.wait, service).await?;
+    for (service, nodes) in &removed {
+        wait::gone(context, &client, &args.wait, service, nodes).await?;
     }
     Ok(())
 }

@@ -1,8 +1,266 @@
 //! `weft service update`.
+
+use crate::client::Client;
+use crate::client::Refused;
 use crate::command::context::Context;
+use crate::command::network as networks;
+use crate::command::output;
+use crate::command::service::fetch;
+use crate::command::service::flags::ServiceFlags;
+use crate::command::service::wait;
+use crate::command::service::wait::WaitArgs;
+use crate::command::value::env;
+use crate::command::value::env::Lookup;
+use crate::command::value::label::Label;
+use crate::command::value::network;
+use crate::command::value::port;
+use crate::config;
+use anyhow::bail;
 use clap::Args;
+use std::collections::BTreeMap;
+use weft_proto::object::Service;
+use weft_proto::spec::Constraint;
+use weft_proto::wire;
+
+const EXAMPLES: &str = "\
+Examples:
+  # another command for the same service; what is not said stays as it is
+  weft service update web -- nginx -c /etc/nginx/other.conf -g 'daemon off;'
+
+  # more memory, one more variable, and no longer on port 8080
+  weft service update api --limit-memory 512M --env-add LEVEL=debug --publish-rm 80
+
+  # restart all tasks, one after the other
+  weft service update web --force";
+
+/// Changes of a service; what is not said stays as it is.
 #[derive(Debug, Args)]
-pub(crate) struct UpdateArgs {}
-pub(super) async fn run(_: &Context, _: UpdateArgs) -> anyhow::Result<()> {
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct UpdateArgs {
+    /// Service
+    #[arg(value_name = "SERVICE")]
+    target: String,
+    #[command(flatten)]
+    flags: ServiceFlags,
+    #[command(flatten)]
+    lists: ListChanges,
+    /// Replace the tasks also where nothing else changes
+    #[arg(long)]
+    force: bool,
+    /// Replace the arguments of the command, split at white space, and keep its program
+    #[arg(
+        long,
+        value_name = "ARGS",
+        allow_hyphen_values = true,
+        conflicts_with = "command"
+    )]
+    args: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// Replace the command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Changes of what a service has several of. What is removed is removed first.
+#[derive(Debug, Default, Args)]
+struct ListChanges {
+    /// Port to answer too: PUBLISHED:TARGET[/udp], or TARGET for a free one; takes the place of
+    /// one with the same target
+    #[arg(long, value_name = "PORT", value_parser = port::parse)]
+    publish_add: Vec<wire::Port>,
+    /// Target of a port to answer no longer: TARGET[/udp]
+    #[arg(long, value_name = "TARGET", value_parser = port::target)]
+    publish_rm: Vec<wire::Port>,
+    /// Environment variable to set; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    env_add: Vec<String>,
+    /// Environment variable to unset; may be repeated
+    #[arg(long, value_name = "NAME")]
+    env_rm: Vec<String>,
+    /// Network to attach to: NETWORK, or name=NETWORK,alias=ALIAS; may be repeated
+    #[arg(long, value_name = "NETWORK", value_parser = network::parse)]
+    network_add: Vec<wire::NetworkAttachment>,
+    /// Network to detach from; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    network_rm: Vec<String>,
+    /// Condition on nodes to add; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    constraint_add: Vec<Constraint>,
+    /// Condition on nodes to drop; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    constraint_rm: Vec<Constraint>,
+    /// Label to set; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    label_add: Vec<Label>,
+    /// Label to drop; may be repeated
+    #[arg(long, value_name = "KEY")]
+    label_rm: Vec<String>,
+}
+
+/// Names of networks, by identifier.
+type Networks = BTreeMap<String, String>;
+
+/// The service's spec with the changes made in it.
+fn spec(
+    old: &Service,
+    args: UpdateArgs,
+    networks: &Networks,
+    lookup: Lookup<'_>,
+) -> anyhow::Result<wire::ServiceSpec> {
+    let mut spec = wire::ServiceSpec::from(&old.spec);
+    args.flags.apply(&mut spec);
+    let mut lists = args.lists;
+    change_ports(&mut spec.ports, &lists)?;
+    change_labels(
+        &mut spec.labels,
+        std::mem::take(&mut lists.label_add),
+        &lists.label_rm,
+    )?;
+    let task = spec.task.get_or_insert_default();
+    change_networks(&mut task.networks, &lists, networks)?;
+    change_env(&mut task.env, &lists, lookup)?;
+    for gone in &lists.constraint_rm {
+        remove(&mut task.constraints, "constraint", &gone.to_string())?;
+    }
+    for added in lists.constraint_add.iter().map(ToString::to_string) {
+        if !task.constraints.contains(&added) {
+            task.constraints.push(added);
+        }
+    }
+    if !args.command.is_empty() {
+        task.command = args.command;
+    }
+    if let Some(words) = args.args {
+        task.command.truncate(1);
+        task.command
+            .extend(words.split_whitespace().map(str::to_owned));
+    }
+    if args.force {
+        task.force_update = task.force_update.wrapping_add(1);
+    }
+    Ok(spec)
+}
+
+fn remove(list: &mut Vec<String>, kind: &str, item: &str) -> anyhow::Result<()> {
+    match list.iter().position(|other| other == item) {
+        Some(index) => {
+            list.remove(index);
+            Ok(())
+        }
+        None => bail!("the service has no {kind} {item}: nothing was changed"),
+    }
+}
+
+fn change_ports(ports: &mut Vec<wire::Port>, lists: &ListChanges) -> anyhow::Result<()> {
+    let same = |a: &wire::Port, b: &wire::Port| (a.target, a.protocol) == (b.target, b.protocol);
+    for gone in &lists.publish_rm {
+        let before = ports.len();
+        ports.retain(|port| !same(port, gone));
+        if ports.len() == before {
+            bail!(
+                "the service publishes no port {}: nothing was changed",
+                gone.target
+            );
+        }
+    }
+    for added in &lists.publish_add {
+        ports.retain(|port| !same(port, added));
+    }
+    ports.extend(lists.publish_add.iter().copied());
     Ok(())
 }
+
+fn change_labels(
+    labels: &mut Vec<wire::Label>,
+    added: Vec<Label>,
+    gone: &[String],
+) -> anyhow::Result<()> {
+    for key in gone {
+        let before = labels.len();
+        labels.retain(|label| label.key != *key);
+        if labels.len() == before {
+            bail!("the service has no label {key}: nothing was changed");
+        }
+    }
+    for label in added {
+        labels.retain(|other| other.key != label.key);
+        labels.push(label.into());
+    }
+    Ok(())
+}
+
+fn change_env(
+    env: &mut Vec<String>,
+    lists: &ListChanges,
+    lookup: Lookup<'_>,
+) -> anyhow::Result<()> {
+    for name in &lists.env_rm {
+        let before = env.len();
+        env.retain(|entry| env::name(entry) != name);
+        if env.len() == before {
+            bail!("the service has no environment variable {name}: nothing was changed");
+        }
+    }
+    for entry in &lists.env_add {
+        if let Some(entry) = env::resolve(entry, lookup).map_err(anyhow::Error::msg)? {
+            env::put(env, entry);
+        }
+    }
+    Ok(())
+}
+
+fn change_networks(
+    attached: &mut Vec<wire::NetworkAttachment>,
+    lists: &ListChanges,
+    names: &Networks,
+) -> anyhow::Result<()> {
+    let is = |attachment: &wire::NetworkAttachment, target: &str| {
+        let id = &attachment.network_id;
+        id == target || names.get(id).is_some_and(|name| name == target)
+    };
+    for gone in &lists.network_rm {
+        let before = attached.len();
+        attached.retain(|attachment| !is(attachment, gone));
+        if attached.len() == before {
+            bail!("the service is not attached to network {gone}: nothing was changed");
+        }
+    }
+    for added in &lists.network_add {
+        // Adding one that is there gives it the new aliases.
+        attached.retain(|attachment| !is(attachment, &added.network_id));
+        attached.push(added.clone());
+    }
+    Ok(())
+}
+
+async fn network_names(client: &Client) -> anyhow::Result<Networks> {
+    let all = networks::fetch(client, "").await?;
+    let named = all
+        .into_iter()
+        .map(|network| (network.id.to_string(), network.spec.name.to_string()));
+    Ok(named.collect())
+}
+
+/// Runs it.
+pub(super) async fn run(context: &Context, mut args: UpdateArgs) -> anyhow::Result<()> {
+    let client = context.connect().await?;
+    let wait = std::mem::take(&mut args.wait);
+    let (old, _) = fetch::service(&client, &args.target).await?;
+    let names = network_names(&client).await?;
+    let request = wire::UpdateServiceRequest {
+        target: old.id.to_string(),
+        // Another one's change in between is not undone: this one is refused.
+        version: old.meta.version,
+        spec: Some(spec(&old, args, &names, &config::variable)?),
+    };
+    let answer = client.control().update_service(request).await;
+    let service = answer.map_err(Refused::from)?.into_inner().service;
+    let service = Service::try_from(service.unwrap_or_default())?;
+    output::text(service.id.as_str())?;
+    wait::converge(context, &client, &wait, &service).await
+}
+
+#[cfg(test)]
+#[path = "update_tests.rs"]
+mod tests;
