@@ -41,14 +41,23 @@ impl MembershipService {
         let unavailable = |err: ProposeError| Status::unavailable(err.to_string());
         for _ in 0..ATTEMPTS {
             let view = self.proposer.fresh_view().await.map_err(unavailable)?;
-            let Some(node) = view.node(id) else { return Ok(()) };
-            let managers = view.nodes().filter(|node| node.spec.role == Role::Manager).count();
+            let Some(node) = view.node(id) else {
+                return Ok(());
+            };
+            let managers = view
+                .nodes()
+                .filter(|node| node.spec.role == Role::Manager)
+                .count();
             if node.spec.role == Role::Manager && managers == 1 {
                 return Err(Status::failed_precondition(
                     "this is the last manager: the cluster and everything in it ends with it",
                 ));
             }
-            match self.proposer.propose(vec![Change::remove(Node::clone(node))]).await {
+            match self
+                .proposer
+                .propose(vec![Change::remove(Node::clone(node))])
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(ProposeError::Conflict(conflict))
                     if matches!(conflict.kind, ConflictKind::Version | ConflictKind::Missing) => {}

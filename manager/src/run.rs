@@ -118,7 +118,9 @@ pub struct Manager {
 
 impl std::fmt::Debug for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Manager").field("raft", &self.raft).finish_non_exhaustive()
+        f.debug_struct("Manager")
+            .field("raft", &self.raft)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,8 +128,11 @@ impl Manager {
     /// Starts everything. The manager takes part once consensus lets it: at once after a restart,
     /// after [`Manager::found`], or when the leader adds it.
     pub async fn start(config: ManagerConfig) -> Result<Manager, StartError> {
-        let me =
-            Member { raft_id: RaftId(config.raft_id), node_id: config.node, addr: config.addr };
+        let me = Member {
+            raft_id: RaftId(config.raft_id),
+            node_id: config.node,
+            addr: config.addr,
+        };
         let store = Arc::new(Store::default());
         let dialer = ManagerDialer(config.credentials.clone());
         let raft = RaftNode::start(
@@ -136,7 +141,10 @@ impl Manager {
             Arc::new(dialer.clone()),
         )
         .await
-        .map_err(|source| StartError::Raft { dir: config.dir.clone(), source: Box::new(source) })?;
+        .map_err(|source| StartError::Raft {
+            dir: config.dir.clone(),
+            source: Box::new(source),
+        })?;
         let stop = CancellationToken::new();
         let proposer = Arc::new(ClusterProposer::new(
             raft.clone(),
@@ -167,8 +175,11 @@ impl Manager {
         let peer = PeerServer::new(PeerService::new(raft.clone(), liveness.clone(), broker))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        let ca =
-            CaService::new(proposer.clone(), config.clock.clone(), config.entropy.clone());
+        let ca = CaService::new(
+            proposer.clone(),
+            config.clock.clone(),
+            config.entropy.clone(),
+        );
         let membership = MembershipService::new(proposer.clone());
         let incoming = weft_pki::serve_incoming(
             config.listener,
@@ -256,7 +267,10 @@ impl Manager {
         if !status.is_leader {
             return;
         }
-        let voters = status.followers.iter().filter(|(id, _)| status.voters.contains(id));
+        let voters = status
+            .followers
+            .iter()
+            .filter(|(id, _)| status.voters.contains(id));
         let best = voters.max_by_key(|(_, follower)| (follower.matched, follower.last_ack));
         if let Some((id, _)) = best
             && let Err(err) = self.raft.transfer_leader(*id).await

@@ -238,9 +238,9 @@ fn workers_len(cluster: &Cluster) -> usize {
 pub fn get_from(host: &Host, url: &str) -> anyhow::Result<String> {
     let output = host.sh(&["curl", "-sS", "--fail", "--max-time", "3", url])?;
     if !output.status.success() {
-        bail!("{url}: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("{url}: {}", output.stderr);
     }
-    Ok(String::from_utf8(output.stdout)?)
+    Ok(output.stdout)
 }
 
 /// The different values, sorted.

@@ -22,7 +22,7 @@ fn state(cluster: &Cluster) -> anyhow::Result<[Value; 3]> {
 /// The command fails, says all of these words, and shows no trace of its insides.
 fn refused(host: &Host, args: &[&str], words: &[&str]) -> anyhow::Result<()> {
     let output = host.weft(args)?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = &output.stderr;
     assert!(!output.status.success(), "weft {args:?} was accepted");
     for word in words {
         assert!(

@@ -1,5 +1,8 @@
 //! `weft daemon`.
 
+use crate::daemon::DaemonConfig;
+use crate::daemon::Paths;
+use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;
 use weft_proto::defaults;
@@ -21,13 +24,27 @@ pub(crate) struct DaemonArgs {
     pub(crate) cgroup_parent: Option<String>,
 }
 
+/// Below the control groups of this machine, unless another daemon runs beside this one.
+const CGROUP_PARENT: &str = "weft";
+
 /// Runs until it is told to stop.
 pub(crate) async fn run(args: DaemonArgs) -> anyhow::Result<()> {
-    // THE ONE PLACE to put the daemon in:
-    //     crate::daemon::run(DaemonConfig {
-    //         paths: Paths { state_dir: args.state_dir, run_dir: args.run_dir },
-    //         hostname,
-    //     })
-    let _ = args;
-    anyhow::bail!("this build has no daemon")
+    let hostname = match args.hostname {
+        Some(hostname) => hostname,
+        None => nix::unistd::gethostname()
+            .context("read this machine's host name")?
+            .to_string_lossy()
+            .into_owned(),
+    };
+    crate::daemon::run(DaemonConfig {
+        paths: Paths {
+            state_dir: args.state_dir,
+            run_dir: args.run_dir,
+        },
+        hostname,
+        cgroup_parent: args
+            .cgroup_parent
+            .unwrap_or_else(|| CGROUP_PARENT.to_owned()),
+    })
+    .await
 }

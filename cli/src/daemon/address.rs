@@ -19,8 +19,13 @@ impl Advertise {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Advertise> {
         let addr = text
             .parse::<SocketAddr>()
-            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, CONTROL_PORT)))
-            .with_context(|| format!("{text:?} is no address: give an IP or IP:PORT of this node"))?;
+            .or_else(|_| {
+                text.parse::<IpAddr>()
+                    .map(|ip| SocketAddr::new(ip, CONTROL_PORT))
+            })
+            .with_context(|| {
+                format!("{text:?} is no address: give an IP or IP:PORT of this node")
+            })?;
         if addr.ip().is_unspecified() || addr.ip().is_multicast() || addr.port() == 0 {
             bail!("{text} cannot be reached by others: give an IP or IP:PORT of this node");
         }
@@ -43,8 +48,10 @@ impl Advertise {
 
     /// The one address that others may reach this machine at; several are a question to the user.
     pub(crate) fn only_one() -> anyhow::Result<Advertise> {
-        let own: Vec<IpAddr> =
-            own_addresses()?.into_iter().filter(|addr| !addr.is_loopback()).collect();
+        let own: Vec<IpAddr> = own_addresses()?
+            .into_iter()
+            .filter(|addr| !addr.is_loopback())
+            .collect();
         match own.as_slice() {
             [only] => Ok(Advertise(SocketAddr::new(*only, CONTROL_PORT))),
             [] => bail!("this node has no address but loopback: give one with --advertise-addr"),
@@ -73,7 +80,11 @@ impl Advertise {
 }
 
 fn list(addrs: &[IpAddr]) -> String {
-    addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    addrs
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn own_addresses() -> anyhow::Result<Vec<IpAddr>> {
@@ -99,8 +110,18 @@ mod tests {
         let parsed = |text: &str| Advertise::parse(text).map(|a| a.0.to_string()).ok();
         assert_eq!(parsed("192.0.2.1").as_deref(), Some("192.0.2.1:2377"));
         assert_eq!(parsed("192.0.2.1:99").as_deref(), Some("192.0.2.1:99"));
-        assert_eq!(parsed("[2001:db8::1]:99").as_deref(), Some("[2001:db8::1]:99"));
-        for bad in ["", "web", "0.0.0.0", "192.0.2.1:0", "192.0.2.1:x", "224.0.0.1"] {
+        assert_eq!(
+            parsed("[2001:db8::1]:99").as_deref(),
+            Some("[2001:db8::1]:99")
+        );
+        for bad in [
+            "",
+            "web",
+            "0.0.0.0",
+            "192.0.2.1:0",
+            "192.0.2.1:x",
+            "224.0.0.1",
+        ] {
             assert_eq!(parsed(bad), None, "{bad}");
         }
     }
@@ -108,7 +129,10 @@ mod tests {
     #[test]
     fn an_address_of_another_machine_is_refused() {
         let refused = Advertise::given("192.0.2.77").unwrap_err().to_string();
-        assert!(refused.contains("is not an address of this node"), "{refused}");
+        assert!(
+            refused.contains("is not an address of this node"),
+            "{refused}"
+        );
         assert!(Advertise::given("127.0.0.1:5").is_ok());
     }
 }

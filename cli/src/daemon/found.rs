@@ -31,7 +31,10 @@ impl NodeHandle {
         };
         let data_addr = data_addr(&request.data_path_addr, advertise)?;
         let settings = settings(&request)?;
-        self.config.paths.forget().context("remove what a failed attempt left")?;
+        self.config
+            .paths
+            .forget()
+            .context("remove what a failed attempt left")?;
         let founding = bootstrap(Founding {
             settings,
             description: self.description(),
@@ -88,7 +91,11 @@ fn settings(request: &wire::InitRequest) -> anyhow::Result<ClusterSettings> {
     let settings = ClusterSettings::try_from(settings)?;
     let overlaps = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
     let ingress = IpNet::V4(settings.ingress_pool);
-    if let Some(pool) = settings.address_pools.iter().find(|pool| overlaps(pool, &ingress)) {
+    if let Some(pool) = settings
+        .address_pools
+        .iter()
+        .find(|pool| overlaps(pool, &ingress))
+    {
         bail!("address pool {pool} overlaps the ingress pool {ingress}: choose another one");
     }
     Ok(settings)

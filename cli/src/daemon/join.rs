@@ -44,7 +44,10 @@ impl NodeHandle {
             given => Advertise::given(given)?,
         };
         let data_addr = data_addr(&request.data_path_addr, advertise)?;
-        self.config.paths.forget().context("remove what a failed attempt left")?;
+        self.config
+            .paths
+            .forget()
+            .context("remove what a failed attempt left")?;
 
         let key = PrivateKey::generate()?;
         let issue = wire::IssueRequest {
@@ -65,16 +68,25 @@ impl NodeHandle {
         let root = RootCert::pinned(&chain, token.root())?;
         let credentials = Credentials::new(key, chain, root)?;
         let identity = credentials.identity();
-        let managers: Vec<SocketAddr> =
-            issued.manager_addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
+        let managers: Vec<SocketAddr> = issued
+            .manager_addrs
+            .iter()
+            .filter_map(|addr| addr.parse().ok())
+            .collect();
         let file = NodeFile {
             advertise_addr: advertise.0,
             data_addr,
             raft_id: (issued.raft_id > 0).then_some(issued.raft_id),
-            managers: if managers.is_empty() { vec![remote] } else { managers },
+            managers: if managers.is_empty() {
+                vec![remote]
+            } else {
+                managers
+            },
         };
         if (identity.role == Role::Manager) != file.raft_id.is_some() {
-            bail!("the manager at {remote} answered with a role that does not fit: update weft on both nodes to the same release");
+            bail!(
+                "the manager at {remote} answered with a role that does not fit: update weft on both nodes to the same release"
+            );
         }
         Keystore::new(self.config.paths.identity()).store(&credentials)?;
         let manager = self.start_manager(&file, &credentials).await?;
@@ -93,10 +105,16 @@ async fn resolve(text: &str) -> anyhow::Result<SocketAddr> {
     if let Ok(Advertise(addr)) = Advertise::parse(text) {
         return Ok(addr);
     }
-    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:{CONTROL_PORT}") };
-    let mut addrs = lookup_host(&with_port)
-        .await
-        .with_context(|| format!("cannot find {text:?}: give a manager's IP or host name, as in 192.0.2.1:{CONTROL_PORT}"))?;
+    let with_port = if text.contains(':') {
+        text.to_owned()
+    } else {
+        format!("{text}:{CONTROL_PORT}")
+    };
+    let mut addrs = lookup_host(&with_port).await.with_context(|| {
+        format!(
+            "cannot find {text:?}: give a manager's IP or host name, as in 192.0.2.1:{CONTROL_PORT}"
+        )
+    })?;
     addrs.next().ok_or_else(|| anyhow!("{text} has no address"))
 }
 

@@ -19,15 +19,20 @@ impl NodeHandle {
     /// With `force` also when no manager answers, or when this is the last one.
     pub(crate) async fn leave(&self, request: wire::LeaveRequest) -> anyhow::Result<()> {
         let mut running = self.running.lock().await;
-        let Some(node) = running.as_ref() else { bail!("this node is in no cluster") };
+        let Some(node) = running.as_ref() else {
+            bail!("this node is in no cluster")
+        };
         if let Err(why) = depart(node).await {
             if !request.force {
                 return Err(why);
             }
             tracing::warn!(why = format!("{why:#}"), "leaving all the same");
         }
-        let Some(node) = running.take() else { bail!("this node is in no cluster") };
-        self.control().refuse(|| "this node is leaving its cluster".to_owned());
+        let Some(node) = running.take() else {
+            bail!("this node is in no cluster")
+        };
+        self.control()
+            .refuse(|| "this node is leaving its cluster".to_owned());
         let problems = node.worker.clear().await;
         node.stop().await;
         self.config.paths.forget()?;
@@ -35,7 +40,10 @@ impl NodeHandle {
         if problems.is_empty() {
             return Ok(());
         }
-        bail!("the node has left, but could not remove everything: {}", problems.join("; "))
+        bail!(
+            "the node has left, but could not remove everything: {}",
+            problems.join("; ")
+        )
     }
 }
 
@@ -57,12 +65,11 @@ async fn depart(node: &Running) -> anyhow::Result<()> {
     let mut last = anyhow::anyhow!("no manager is known");
     for addr in others {
         let to = channel(addr, node.credentials.clone(), Expect::any_manager());
-        let asked = MembershipClient::new(to).depart(wire::DepartRequest {});
-        match timeout(ATTEMPT, asked).await {
+        let mut membership = MembershipClient::new(to);
+        match timeout(ATTEMPT, membership.depart(wire::DepartRequest {})).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(status)) => {
-                let why =
-                    weft_pki::explain(&status).unwrap_or_else(|| status.message().to_owned());
+                let why = weft_pki::explain(&status).unwrap_or_else(|| status.message().to_owned());
                 last = anyhow::anyhow!("{addr}: {why}");
             }
             Err(_) => last = anyhow::anyhow!("{addr} does not answer"),

@@ -38,21 +38,32 @@ impl Local for LocalService {
         &self,
         request: Request<wire::InitRequest>,
     ) -> Result<Response<wire::InitResponse>, Status> {
-        self.node.init(request.into_inner()).await.map(Response::new).map_err(refused)
+        self.node
+            .init(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(refused)
     }
 
     async fn join(
         &self,
         request: Request<wire::JoinRequest>,
     ) -> Result<Response<wire::JoinResponse>, Status> {
-        self.node.join(request.into_inner()).await.map(Response::new).map_err(refused)
+        self.node
+            .join(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(refused)
     }
 
     async fn leave(
         &self,
         request: Request<wire::LeaveRequest>,
     ) -> Result<Response<wire::LeaveResponse>, Status> {
-        self.node.leave(request.into_inner()).await.map_err(refused)?;
+        self.node
+            .leave(request.into_inner())
+            .await
+            .map_err(refused)?;
         Ok(Response::new(wire::LeaveResponse {}))
     }
 }

@@ -11,7 +11,6 @@ mod paths;
 mod socket;
 mod worker;
 
-pub(crate) use address::Advertise;
 pub(crate) use paths::Paths;
 
 use crate::daemon::local::LocalService;
@@ -41,7 +40,11 @@ pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     let _lock = config.paths.lock()?;
     let stop = CancellationToken::new();
     let (fatal, mut fatal_seen) = mpsc::channel(1);
-    let node = Arc::new(NodeHandle::new(config.clone(), Arc::new(SystemClock), fatal));
+    let node = Arc::new(NodeHandle::new(
+        config.clone(),
+        Arc::new(SystemClock),
+        fatal,
+    ));
     let socket = socket::serve(
         &config.paths,
         LocalService::new(node.clone()),
@@ -55,7 +58,9 @@ pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         hostname = config.hostname,
         "weft daemon is up"
     );
-    node.resume().await.context("this node cannot take its place in its cluster again")?;
+    node.resume()
+        .await
+        .context("this node cannot take its place in its cluster again")?;
 
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;

@@ -38,7 +38,9 @@ pub(crate) struct NodeHandle {
 
 impl std::fmt::Debug for NodeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NodeHandle").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("NodeHandle")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +63,13 @@ impl NodeHandle {
     ) -> Self {
         let control = Arc::new(ControlSwitch::default());
         control.refuse(|| NOT_A_MEMBER.to_owned());
-        NodeHandle { config, clock, fatal, control, running: Mutex::new(None) }
+        NodeHandle {
+            config,
+            clock,
+            fatal,
+            control,
+            running: Mutex::new(None),
+        }
     }
 
     /// Where the socket sends calls about the cluster.
@@ -71,7 +79,9 @@ impl NodeHandle {
 
     /// Takes up the place that an earlier daemon had.
     pub(crate) async fn resume(&self) -> anyhow::Result<()> {
-        let Some(file) = NodeFile::load(&self.config.paths.node_file())? else { return Ok(()) };
+        let Some(file) = NodeFile::load(&self.config.paths.node_file())? else {
+            return Ok(());
+        };
         let credentials = Keystore::new(self.config.paths.identity()).load()?;
         let mut running = self.running.lock().await;
         let manager = self.start_manager(&file, &credentials).await?;
@@ -85,7 +95,9 @@ impl NodeHandle {
         file: &NodeFile,
         credentials: &Credentials,
     ) -> anyhow::Result<Option<(Manager, Arc<LiveCredentials>)>> {
-        let Some(raft_id) = file.raft_id else { return Ok(None) };
+        let Some(raft_id) = file.raft_id else {
+            return Ok(None);
+        };
         let live = LiveCredentials::new(credentials.clone())?;
         let port = SocketAddr::new(unspecified(file.advertise_addr), file.advertise_addr.port());
         let listener = TcpListener::bind(port).await.with_context(|| {
@@ -124,7 +136,8 @@ impl NodeHandle {
             Some(manager) => self.control.connect(manager.control_routes()),
             None => {
                 let worker = worker.clone();
-                self.control.refuse(move || not_a_manager(&worker.managers()));
+                self.control
+                    .refuse(move || not_a_manager(&worker.managers()));
             }
         }
         let stop = CancellationToken::new();
@@ -135,7 +148,15 @@ impl NodeHandle {
             self.fatal.clone(),
         ));
         tracing::info!(node = %identity.node, role = %identity.role, cluster = %identity.cluster, "part of a cluster");
-        Ok(Running { identity, file, credentials: live, manager, worker, stop, watcher })
+        Ok(Running {
+            identity,
+            file,
+            credentials: live,
+            manager,
+            worker,
+            stop,
+            watcher,
+        })
     }
 
     /// Ends everything but the tasks.
@@ -168,8 +189,12 @@ impl NodeHandle {
         info.state = running.identity.role.to_string();
         info.node_id = running.identity.node.to_string();
         info.cluster_id = running.identity.cluster.to_string();
-        info.manager_addrs =
-            running.worker.managers().iter().map(ToString::to_string).collect();
+        info.manager_addrs = running
+            .worker
+            .managers()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if let Some(leader) = running.manager.as_ref().and_then(Manager::leader) {
             info.leader_node_id = leader.node_id.to_string();
         }
@@ -198,7 +223,11 @@ fn not_a_manager(managers: &[SocketAddr]) -> String {
     format!(
         "this node is a worker, and only managers know the cluster: run the command on one of them \
          ({})",
-        if addrs.is_empty() { "none known here".to_owned() } else { addrs.join(", ") }
+        if addrs.is_empty() {
+            "none known here".to_owned()
+        } else {
+            addrs.join(", ")
+        }
     )
 }
 

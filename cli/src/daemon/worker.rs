@@ -17,7 +17,6 @@ use weft_proto::time::Clock;
 use weft_proto::time::SystemClock;
 use weft_worker::dataplane::DataPlane;
 use weft_worker::dataplane::DataPlaneConfig;
-use weft_worker::dataplane::Network;
 use weft_worker::db::Db;
 use weft_worker::describe::describe;
 use weft_worker::dns::ResolvConf;
@@ -56,7 +55,6 @@ impl Ways {
             data_addr: self.plane.data_addr,
             host: Some(self.plane.host.clone()),
         })
-        .await
         .context("the routing mesh cannot start")?;
         let plane = DataPlane::open(self.plane.clone(), ingress).await;
         plane.context("the data plane cannot start")
@@ -115,10 +113,18 @@ impl NodeHandle {
         let (tell, ended) = watch::channel(None);
         let running = run(config, runtime.clone(), plane, stop.clone());
         tokio::spawn(async move {
-            let outcome = running.await.map_err(|err| format!("{:#}", anyhow::Error::from(err)));
+            let outcome = running
+                .await
+                .map_err(|err| format!("{:#}", anyhow::Error::from(err)));
             tell.send_replace(Some(outcome));
         });
-        Ok(Worker { stop, ended, runtime, ways, known: file.managers.clone() })
+        Ok(Worker {
+            stop,
+            ended,
+            runtime,
+            ways,
+            known: file.managers.clone(),
+        })
     }
 }
 

@@ -77,7 +77,11 @@ impl ControlLoops {
             };
             tracing::info!(term, "this manager leads");
             self.liveness.reset();
-            let mut loops = Office { loops: self.clone(), term }.spawn();
+            let mut loops = Office {
+                loops: self.clone(),
+                term,
+            }
+            .spawn();
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.lose_office(term) => {}

@@ -31,7 +31,11 @@ impl Members for Group {
     }
 
     fn leader(&self) -> Option<NodeId> {
-        self.raft.status().borrow().leader.map(|leader| leader.node_id)
+        self.raft
+            .status()
+            .borrow()
+            .leader
+            .map(|leader| leader.node_id)
     }
 
     fn members(&self) -> Vec<ManagerMember> {
@@ -42,9 +46,9 @@ impl Members for Group {
             !status.is_leader
                 || id == status.me.raft_id
                 || status.followers.get(&id).is_some_and(|follower| {
-                    follower.last_ack.is_some_and(|at| {
-                        now.saturating_duration_since(at) < UNREACHABLE_AFTER
-                    })
+                    follower
+                        .last_ack
+                        .is_some_and(|at| now.saturating_duration_since(at) < UNREACHABLE_AFTER)
                 })
         };
         let member = |member: &weft_raft::Member| ManagerMember {
@@ -52,7 +56,9 @@ impl Members for Group {
             raft_id: member.raft_id.0,
             addr: member.addr.to_string(),
             voter: status.voters.contains(&member.raft_id),
-            leader: status.leader.is_some_and(|leader| leader.raft_id == member.raft_id),
+            leader: status
+                .leader
+                .is_some_and(|leader| leader.raft_id == member.raft_id),
             reachable: reachable(member.raft_id),
         };
         status.members.values().map(member).collect()
@@ -62,7 +68,12 @@ impl Members for Group {
 impl Peers for Group {
     fn channels(&self) -> Vec<(NodeId, Channel)> {
         let status = self.raft.status().borrow().clone();
-        let others = status.members.values().filter(|member| **member != status.me);
-        others.map(|member| (member.node_id, self.proposer.channel(*member))).collect()
+        let others = status
+            .members
+            .values()
+            .filter(|member| **member != status.me);
+        others
+            .map(|member| (member.node_id, self.proposer.channel(*member)))
+            .collect()
     }
 }

@@ -33,7 +33,9 @@ pub(super) async fn report(
             liveness.heard(&heard, Instant::now());
             continue;
         }
-        let Some(leader) = status.leader.filter(|leader| *leader != status.me) else { continue };
+        let Some(leader) = status.leader.filter(|leader| *leader != status.me) else {
+            continue;
+        };
         let mut peer = proposer.peer(leader);
         let told = timeout(PERIOD, peer.presence(wire::PresenceRequest { heard })).await;
         if let Ok(Err(status)) = told {
