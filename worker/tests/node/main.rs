@@ -1,5 +1,10 @@
 //! Reconciler, process runtime and data plane together: real processes in real namespaces.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails where something it needs is missing"
+)]
 
 use futures::StreamExt;
 use std::collections::BTreeMap;
