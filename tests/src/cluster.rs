@@ -130,7 +130,7 @@ impl Cluster {
     pub fn wait_for_voters(&self, count: usize) -> anyhow::Result<()> {
         self.wait(&format!("{count} voting managers"), || {
             let info = self.ask(&["cluster", "info", "--format", "json"]).ok()?;
-            let members = info.get("members")?.as_array()?;
+            let members = info.pointer("/cluster/members")?.as_array()?;
             let voters = members.iter().filter(|m| m["voter"] == true).count();
             (voters == count).then_some(())
         })
@@ -142,7 +142,7 @@ impl Cluster {
             let nodes = self.ask(&["node", "ls", "--format", "json"]).ok()?;
             contract::rows(&nodes)
                 .iter()
-                .find(|node| node["leader"] == true)
+                .find(|node| node["manager"] == "leader")
                 .and_then(|node| Some(node["hostname"].as_str()?.to_owned()))
         })?;
         self.node(&name)

@@ -138,7 +138,7 @@ fn a_cluster_that_was_stopped_as_a_whole_is_the_same_when_it_starts_again() -> a
     let tasks = cluster.wait_running("whoami", 4)?;
     let alive = processes(&cluster, &tasks)?;
     let identity = |host: &Host| host.weft_json(&["cluster", "info", "--format", "json"]);
-    let cluster_id = identity(cluster.founder())?["id"].clone();
+    let cluster_id = identity(cluster.founder())?["cluster_id"].clone();
     for host in cluster.nodes() {
         host.stop_daemon()?;
     }
@@ -155,7 +155,7 @@ fn a_cluster_that_was_stopped_as_a_whole_is_the_same_when_it_starts_again() -> a
     cluster.wait_for_nodes(5)?;
     let after = cluster.wait_running("whoami", 4)?;
     assert_eq!(processes(&cluster, &after)?, alive);
-    assert_eq!(identity(cluster.founder())?["id"], cluster_id);
+    assert_eq!(identity(cluster.founder())?["cluster_id"], cluster_id);
     // And it is no picture of itself: it still changes.
     cluster
         .founder()

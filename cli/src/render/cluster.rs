@@ -32,6 +32,32 @@ pub(crate) struct ClusterState {
     pub(crate) address_pools: Vec<String>,
     pub(crate) subnet_prefix: u32,
     pub(crate) ingress_pool: String,
+    /// The group of managers, as the log has it.
+    pub(crate) members: Vec<MemberRow>,
+}
+
+/// One manager of the group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct MemberRow {
+    pub(crate) node_id: String,
+    pub(crate) address: String,
+    /// Votes; otherwise it is still catching up.
+    pub(crate) voter: bool,
+    pub(crate) leader: bool,
+    /// Answers the leader. Only the leader knows; elsewhere it is true.
+    pub(crate) reachable: bool,
+}
+
+impl From<wire::ManagerMember> for MemberRow {
+    fn from(member: wire::ManagerMember) -> Self {
+        MemberRow {
+            node_id: member.node_id,
+            address: member.addr,
+            voter: member.voter,
+            leader: member.leader,
+            reachable: member.reachable,
+        }
+    }
 }
 
 fn filled(text: String) -> Option<String> {
@@ -60,6 +86,7 @@ pub(crate) fn info(
                 address_pools: settings.address_pools,
                 subnet_prefix: settings.subnet_prefix,
                 ingress_pool: settings.ingress_pool,
+                members: cluster.members.into_iter().map(MemberRow::from).collect(),
             }
         }),
     }
