@@ -167,8 +167,11 @@ fn services_scale_update_and_leave_drained_nodes() -> anyhow::Result<()> {
         (tasks.len() == 2 && tasks.iter().all(|(_, node)| *node != drained)).then_some(())
     })?;
 
-    let logs = manager.weft_ok(&["service", "logs", "web"])?;
-    assert!(logs.contains("web."), "{logs:?}");
+    cluster.wait_answers(cluster.nodes(), 8000)?;
+    cluster.wait("the requests in the log", || {
+        let logs = manager.weft_ok(&["service", "logs", "web"]).ok()?;
+        (logs.contains("web.") && logs.contains("GET /")).then_some(())
+    })?;
     manager.weft_ok(&["service", "rm", "web"])?;
     manager.weft_ok(&["network", "rm", "demo"])?;
     let left = manager.weft_json(&["service", "ls", "--format", "json"])?;

@@ -1,6 +1,7 @@
 //! The HTTP/1.1 side.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -107,6 +108,9 @@ async fn answer(
 ) -> Result<Response<String>, Infallible> {
     let report = Report::new(hostname(), identity, client, local, &request);
     let uri = request.uri();
+    if uri.path() != "/health" {
+        log(&report);
+    }
     Ok(match uri.path() {
         "/health" => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
         "/json" => match serde_json::to_string_pretty(&report) {
@@ -131,6 +135,17 @@ async fn answer(
         // Every other path too: behind a router it is the path that one wants to see.
         _ => respond(StatusCode::OK, TEXT, report.to_string()),
     })
+}
+
+/// One line per request on standard output, so that `weft service logs` has something to show. Who
+/// reads it may be gone; that is no reason to answer less.
+fn log(report: &Report<'_>) {
+    drop(writeln!(
+        std::io::stdout(),
+        "{} {}",
+        report.client,
+        report.request
+    ));
 }
 
 fn respond(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {

@@ -22,11 +22,14 @@ pub(super) fn tasks(
             && !reported(task.id).is_some_and(TaskState::is_terminal)
     });
     let alive = seen.keys().copied();
+    // What is just being removed is neither wanted nor seen any more: nothing talks for it.
+    let known = |task: &TaskId| desired.tasks.contains_key(task) || seen.contains_key(task);
+    let busy = busy.iter().copied().filter(known);
     wanted
         .map(|task| task.id)
         .chain(alive)
+        .chain(busy)
         .filter(|task| !ended(task))
-        .chain(busy.iter().copied().filter(|task| !ended(task)))
         .collect()
 }
 
@@ -60,5 +63,12 @@ mod tests {
         let reported = |id| desired.tasks.get(&id).map(|task| task.status.state);
         let active = tasks(&desired, &seen, reported, &BTreeSet::new());
         assert_eq!(active, [1, 2, 9].map(task_id).into());
+    }
+
+    #[test]
+    fn a_task_that_is_just_being_removed_needs_no_network() {
+        let busy = BTreeSet::from([task_id(1), task_id(2)]);
+        let active = tasks(&desired(1, [task(1)]), &BTreeMap::new(), |_| None, &busy);
+        assert_eq!(active, [1].map(task_id).into());
     }
 }
