@@ -160,10 +160,10 @@ impl<'a> Compiler<'a> {
                 wire.number(2, 3); // the address's type
                 wire.number(3, 1 << 1); // of the destination
             }),
-            Load::Random(modulus) => self.emit("numgen", |wire| {
+            Load::Number { random, modulus } => self.emit("numgen", |wire| {
                 wire.number(1, register);
                 wire.number(2, modulus);
-                wire.number(3, 1); // random
+                wire.number(3, u32::from(random));
                 wire.number(4, 0);
             }),
             Load::Hash { of, modulus } => {

@@ -72,6 +72,9 @@ pub enum Field {
     DestinationType,
     /// `numgen random mod N`: drawn anew for every packet that reaches the rule.
     Random(u32),
+    /// `numgen inc mod N`: the next number in turn for every packet that reaches the rule. One
+    /// counter for the whole rule, whatever the packet.
+    Turn(u32),
     /// `jhash ip saddr mod N`: the same for all packets of one IPv4 client.
     ///
     /// In a map's key it is stored as a random slot, because nft 1.0.6 crashes when it lists a
@@ -97,7 +100,7 @@ pub(super) enum Load {
     Meta(u32),
     Ct(u32),
     Fib,
-    Random(u32),
+    Number { random: bool, modulus: u32 },
     Hash { of: &'static Field, modulus: u32 },
 }
 
@@ -161,7 +164,8 @@ impl Field {
             Self::CtMark => Load::Ct(3),
             Self::CtZone => Load::Ct(17),
             Self::DestinationType => Load::Fib,
-            Self::Random(modulus) => Load::Random(modulus),
+            Self::Random(modulus) => Load::Number { random: true, modulus },
+            Self::Turn(modulus) => Load::Number { random: false, modulus },
             Self::HashIp4Source(modulus) => Load::Hash {
                 of: &Self::Ip4Source,
                 modulus,
@@ -188,7 +192,7 @@ impl Field {
             Self::CtDirection => 1,
             Self::InputName | Self::OutputName => IFNAME,
             Self::Mark | Self::CtMark | Self::CtState | Self::CtStatus => 4,
-            Self::DestinationType | Self::Random(_) => 4,
+            Self::DestinationType | Self::Random(_) | Self::Turn(_) => 4,
             Self::HashIp4Source(_) | Self::HashIp6Source(_) => 4,
             Self::Raw { length, .. } => usize::from(length),
         }
@@ -217,6 +221,7 @@ impl Field {
             | Self::CtDirection
             | Self::DestinationType
             | Self::Random(_)
+            | Self::Turn(_)
             | Self::Raw { .. } => Needs::Nothing,
         }
     }
@@ -234,7 +239,7 @@ impl Field {
             Self::L4Protocol => (12, HOST),
             Self::NfProtocol => (2, HOST),
             Self::Mark | Self::CtMark => (19, HOST),
-            Self::CtZone | Self::Random(_) => (4, HOST),
+            Self::CtZone | Self::Random(_) | Self::Turn(_) => (4, HOST),
             Self::HashIp4Source(_) | Self::HashIp6Source(_) => (4, HOST),
             Self::CtState => (26, HOST),
             Self::CtDirection => (27, HOST),

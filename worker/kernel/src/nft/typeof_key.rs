@@ -91,8 +91,14 @@ fn expression(field: Field) -> Option<Vec<u8>> {
             number(&mut data, 1, u32::MAX);
             EXPR_CT
         }
-        (_, Load::Random(modulus) | Load::Hash { modulus, .. }) => {
+        (_, Load::Hash { modulus, .. }) => {
             number(&mut data, 0, 1);
+            number(&mut data, 1, modulus);
+            number(&mut data, 2, 0);
+            EXPR_NUMGEN
+        }
+        (_, Load::Number { random, modulus }) => {
+            number(&mut data, 0, u32::from(random));
             number(&mut data, 1, modulus);
             number(&mut data, 2, 0);
             EXPR_NUMGEN
@@ -130,6 +136,7 @@ fn template(field: Field) -> Option<(u32, u32)> {
         | Field::CtDirection
         | Field::DestinationType
         | Field::Random(_)
+        | Field::Turn(_)
         | Field::HashIp4Source(_)
         | Field::HashIp6Source(_)
         | Field::Raw { .. } => return None,
