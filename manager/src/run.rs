@@ -153,7 +153,7 @@ impl Manager {
             config.clock.clone(),
             config.entropy.clone(),
         ));
-        let group = Arc::new(Group::new(raft.clone(), proposer.clone()));
+        let group = Arc::new(Group::new(raft.clone(), proposer.clone(), store.clone()));
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());

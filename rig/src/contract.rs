@@ -13,6 +13,9 @@ pub const CONTROL_PORT: u16 = 2377;
 /// Socket of the daemon inside its run directory.
 pub const SOCKET: &str = "weft.sock";
 
+/// Tells `weft` which daemon to talk to.
+pub const SOCKET_ENV: &str = "WEFT_SOCKET";
+
 /// Asks the daemon to put all cgroups of its tasks below one of this name, so that what a host
 /// leaves behind can be told apart from its neighbours on the same machine.
 pub const CGROUP_PARENT_ENV: &str = "WEFT_CGROUP_PARENT";
@@ -156,6 +159,13 @@ pub fn task_pid(record: &Value) -> Option<i32> {
 pub fn ready_nodes(answer: &Value) -> usize {
     let ready = |node: &&Value| word(node, &["status", "state"]).eq_ignore_ascii_case("ready");
     rows(answer).iter().filter(ready).count()
+}
+
+/// Name of the node that a `node ls` answer calls the leader.
+pub fn leader(answer: &Value) -> Option<String> {
+    let leads = |node: &&Value| word(node, &["manager"]).eq_ignore_ascii_case("leader");
+    let leader = rows(answer).iter().find(leads)?;
+    Some(word(leader, &["hostname"]).to_owned())
 }
 
 /// The rows of a list answer: an array, or the first array inside an object.

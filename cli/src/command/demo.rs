@@ -19,6 +19,17 @@ pub(crate) enum DemoCommand {
     Status,
     /// Remove every trace of the demo
     Down,
+    /// Kill a node's daemon without warning; its tasks go on
+    #[command(after_help = "Examples: weft demo kill leader; weft demo kill n4")]
+    Kill {
+        /// A node of the demo, or "leader"
+        node: String,
+    },
+    /// Start a node's daemon again
+    Start {
+        /// A node of the demo
+        node: String,
+    },
     /// Run a program on a node (n1) or inside a task (redis.1)
     #[command(after_help = "Example: weft demo exec redis.1 -- redis-cli -h redis ping")]
     Exec {
@@ -46,6 +57,14 @@ pub(super) fn run(command: DemoCommand) -> anyhow::Result<ExitCode> {
                 false => "There was no demo to remove.",
             };
             super::output::text(done)?;
+        }
+        DemoCommand::Kill { node } => {
+            let name = demo::kill(&layout, &node)?;
+            super::output::text(&format!("The daemon of {name} is killed; its tasks go on."))?;
+        }
+        DemoCommand::Start { node } => {
+            let name = demo::start(&layout, &node)?;
+            super::output::text(&format!("The daemon of {name} is up."))?;
         }
         DemoCommand::Exec { target, command } => {
             return Ok(code(demo::exec(&layout, &target, &command)?));

@@ -17,6 +17,7 @@ use crate::daemon::local::LocalService;
 use crate::daemon::node::NodeHandle;
 use anyhow::Context;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
@@ -34,6 +35,9 @@ pub(crate) struct DaemonConfig {
     pub(crate) cgroup_parent: String,
 }
 
+/// How long commands under way may take to end when the daemon stops.
+const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Runs until SIGTERM or SIGINT. Tasks go on running: the next daemon adopts them.
 pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     config.paths.prepare()?;
@@ -45,22 +49,24 @@ pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         Arc::new(SystemClock),
         fatal,
     ));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        state = %config.paths.state_dir.display(),
+        socket = %config.paths.socket().display(),
+        hostname = config.hostname,
+        "weft daemon starts"
+    );
+    node.resume()
+        .await
+        .context("this node cannot take its place in its cluster again")?;
+    // Only now: whoever finds the socket finds a node that knows what it is.
     let socket = socket::serve(
         &config.paths,
         LocalService::new(node.clone()),
         node.control(),
         stop.clone(),
     )?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        state = %config.paths.state_dir.display(),
-        socket = %config.paths.socket().display(),
-        hostname = config.hostname,
-        "weft daemon is up"
-    );
-    node.resume()
-        .await
-        .context("this node cannot take its place in its cluster again")?;
+    tracing::info!("ready");
 
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -72,7 +78,8 @@ pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     tracing::info!("stopping; tasks go on running");
     stop.cancel();
     node.stop().await;
-    socket.await.context("the socket's server ended badly")?;
+    // Somebody may be following logs; that is no reason to stay.
+    drop(tokio::time::timeout(SOCKET_PATIENCE, socket).await);
     match failure {
         // What is on disk is unknown: only a new process finds out.
         Some(why) => anyhow::bail!("{why}"),

@@ -153,15 +153,15 @@ fn tasks_say_where_they_are_what_they_wait_for_and_what_was_before() {
     assert_eq!(json[2]["node"], serde_json::Value::Null);
 }
 
-const SERVICES: &str = r"ID             NAME   MODE         REPLICAS   COMMAND                PORTS
-51vbb0nzpwjw   web    replicated   2/3        nginx -g daemon off;   *:8080->80/tcp";
+const SERVICES: &str = r"ID             NAME   MODE         REPLICAS   COMMAND                  PORTS
+51vbb0nzpwjw   web    replicated   2/3        nginx -g 'daemon off;'   *:8080->80/tcp";
 const SERVICE: &str = r"ID:             51vbb0nzpwjw9bjwtj5zvlkd1
 Name:           web
 Created:        2026-11-20T15:04:05.000Z
 Updated:        2026-11-20T15:04:05.000Z
 Labels:         tier=front
 Mode:           replicated, 2 of 3 run
-Command:        nginx -g daemon off;
+Command:        nginx -g 'daemon off;'
 Environment:    A=1
 Runtime:        process
 Networks:       net (10.0.0.2)

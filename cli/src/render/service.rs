@@ -63,11 +63,24 @@ pub(crate) fn table(rows: &[ServiceRow]) -> String {
             row.name.to_string(),
             row.mode.to_owned(),
             format!("{}/{}", row.running, row.replicas),
-            shortened(&row.command.join(" ")),
+            shortened(&command_line(&row.command)),
             ports(&row.ports),
         ]
     };
     table::table(header, rows.iter().map(line))
+}
+
+/// A command as one would type it: words that a shell would take apart are quoted.
+fn command_line(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// Longest command a table shows.
@@ -175,7 +188,7 @@ pub(crate) fn inspect(
             "Mode",
             format!("replicated, {running} of {} run", spec.replicas()),
         ),
-        ("Command", task.command.join(" ")),
+        ("Command", command_line(&task.command)),
         ("Environment", task.env.join(" ")),
         ("Runtime", runtime(task.runtime).to_owned()),
         ("Networks", networks.collect::<Vec<_>>().join(", ")),

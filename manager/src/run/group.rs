@@ -3,11 +3,13 @@
 use crate::api::Members;
 use crate::consensus::ClusterProposer;
 use crate::logs::Peers;
+use crate::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use weft_proto::NodeId;
+use weft_proto::object::NodeState;
 use weft_proto::wire::ManagerMember;
 use weft_raft::RaftNode;
 
@@ -17,11 +19,16 @@ const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 pub(super) struct Group {
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
+    store: Arc<Store>,
 }
 
 impl Group {
-    pub(super) fn new(raft: RaftNode, proposer: Arc<ClusterProposer>) -> Self {
-        Group { raft, proposer }
+    pub(super) fn new(raft: RaftNode, proposer: Arc<ClusterProposer>, store: Arc<Store>) -> Self {
+        Group {
+            raft,
+            proposer,
+            store,
+        }
     }
 }
 
@@ -41,15 +48,19 @@ impl Members for Group {
     fn members(&self) -> Vec<ManagerMember> {
         let status = self.raft.status().borrow().clone();
         let now = Instant::now();
-        let reachable = |id| {
-            // Only the leader hears of the others; elsewhere nothing is known against them.
-            !status.is_leader
-                || id == status.me.raft_id
-                || status.followers.get(&id).is_some_and(|follower| {
-                    follower
-                        .last_ack
-                        .is_some_and(|at| now.saturating_duration_since(at) < UNREACHABLE_AFTER)
-                })
+        let view = self.store.view();
+        let down = |node| {
+            view.node(node)
+                .is_some_and(|n| n.status.state == NodeState::Down)
+        };
+        let reachable = |member: &weft_raft::Member| {
+            let acked = |at| now.saturating_duration_since(at) < UNREACHABLE_AFTER;
+            let answers = status
+                .followers
+                .get(&member.raft_id)
+                .is_some_and(|follower| follower.last_ack.is_some_and(acked));
+            // Only the leader hears of the others; elsewhere what it wrote down must do.
+            !down(member.node_id) && (!status.is_leader || *member == status.me || answers)
         };
         let member = |member: &weft_raft::Member| ManagerMember {
             node_id: member.node_id.to_string(),
@@ -59,7 +70,7 @@ impl Members for Group {
             leader: status
                 .leader
                 .is_some_and(|leader| leader.raft_id == member.raft_id),
-            reachable: reachable(member.raft_id),
+            reachable: reachable(member),
         };
         status.members.values().map(member).collect()
     }

@@ -41,7 +41,10 @@ pub fn exec(layout: &Layout, target: &str, command: &[String]) -> Result<ExitSta
         source,
     };
     let mut child = match hosts.iter().find(|host| host.name() == target) {
-        Some(node) => node.spawn(&mut command)?.map_err(fail)?,
+        Some(node) => {
+            command.env(contract::SOCKET_ENV, node.socket());
+            node.spawn(&mut command)?.map_err(fail)?
+        }
         None => enter::spawn(task_process(&hosts, target)?, &mut command)?,
     };
     Ok(child.wait().map_err(fail)?)

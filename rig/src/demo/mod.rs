@@ -4,6 +4,7 @@
 mod down;
 mod exec;
 mod failure;
+mod node;
 mod probe;
 mod stack;
 mod status;
@@ -12,6 +13,8 @@ mod up;
 pub use down::down;
 pub use exec::exec;
 pub use failure::DemoError;
+pub use node::kill;
+pub use node::start;
 pub use status::DaemonLine;
 pub use status::Status;
 pub use status::status;

@@ -20,7 +20,7 @@ use crate::state::RigState;
 use crate::subnet;
 
 /// How long a daemon may take to answer: it creates its databases and syncs them.
-const DAEMON: Duration = Duration::from_secs(30);
+pub(super) const DAEMON: Duration = Duration::from_secs(30);
 
 /// How long the cluster, or a service, may take to be ready on two busy cores.
 const READY: Duration = Duration::from_secs(120);
@@ -41,7 +41,6 @@ pub struct Summary {
     node_table: String,
     service_table: String,
     weft: PathBuf,
-    socket: PathBuf,
     took: Duration,
 }
 
@@ -79,7 +78,6 @@ pub fn up(
         node_table: first.weft_ok(&["node", "ls"])?,
         service_table: first.weft_ok(&["service", "ls"])?,
         weft: weft.to_owned(),
-        socket: first.socket(),
         took: start.elapsed(),
     };
     rig.keep()?;
@@ -270,44 +268,53 @@ fn is_installed(program: &str) -> bool {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (weft, socket) = (self.weft.display(), self.socket.display());
-        let last = self
-            .nodes
-            .last()
-            .map_or_else(String::new, |(_, _, addr)| addr.to_string());
-        writeln!(
-            f,
-            "The demo is up after {:.0} s.\n",
-            self.took.as_secs_f64()
-        )?;
+        let took = self.took.as_secs_f64();
+        writeln!(f, "The demo is up after {took:.0} s.\n")?;
         for (name, role, addr) in &self.nodes {
             writeln!(f, "  {name}  {addr}  {role}")?;
         }
-        writeln!(
-            f,
-            "\n{}\n\n{}\n",
-            self.node_table.trim_end(),
-            self.service_table.trim_end()
-        )?;
-        writeln!(f, "Try:")?;
+        let (nodes, services) = (self.node_table.trim_end(), self.service_table.trim_end());
+        writeln!(f, "\n{nodes}\n\n{services}\n")?;
+        let weft = shortest(&self.weft);
         let (web, whoami) = (stack::WEB, stack::WHOAMI);
+        let addrs: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|(_, _, addr)| addr.to_string())
+            .collect();
+        writeln!(f, "Try:")?;
         writeln!(
             f,
-            "  curl http://{last}:{web}                # nginx, through any node's address"
+            "  for ip in {}; do curl -s $ip:{whoami} | grep -e task: -e client:; done",
+            addrs.join(" ")
         )?;
         writeln!(
             f,
-            "  curl http://{last}:{whoami}                # who answered, and which address called"
+            "  {weft} demo exec whoami.1 -- dig +short whoami tasks.whoami redis"
+        )?;
+        writeln!(f, "  {weft} demo exec n1 -- {weft} service scale whoami=8")?;
+        writeln!(
+            f,
+            "  {weft} demo kill leader; curl -sI {}:{web} | head -1; {weft} demo status",
+            addrs.last().map_or("", String::as_str)
         )?;
         writeln!(
             f,
-            "  {weft} demo exec redis.1 -- redis-cli -h redis ping   # a name, from inside a task"
+            "  {weft} demo exec n2 -- {weft} service logs --tail 3 whoami"
         )?;
-        writeln!(f, "  {weft} --socket {socket} service scale whoami=8")?;
-        writeln!(f, "  {weft} --socket {socket} service logs whoami")?;
         write!(
             f,
-            "`{weft} demo status` shows it again, `{weft} demo down` removes every trace."
+            "`{weft} demo start n1` starts a killed daemon again, `{weft} demo down` removes every trace."
         )
     }
+}
+
+/// The program as a person standing here would type it.
+fn shortest(weft: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| weft.strip_prefix(here).ok().map(Path::to_owned));
+    below
+        .unwrap_or_else(|| weft.to_owned())
+        .display()
+        .to_string()
 }

@@ -164,8 +164,14 @@ impl Field {
             Self::CtMark => Load::Ct(3),
             Self::CtZone => Load::Ct(17),
             Self::DestinationType => Load::Fib,
-            Self::Random(modulus) => Load::Number { random: true, modulus },
-            Self::Turn(modulus) => Load::Number { random: false, modulus },
+            Self::Random(modulus) => Load::Number {
+                random: true,
+                modulus,
+            },
+            Self::Turn(modulus) => Load::Number {
+                random: false,
+                modulus,
+            },
             Self::HashIp4Source(modulus) => Load::Hash {
                 of: &Self::Ip4Source,
                 modulus,
