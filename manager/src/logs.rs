@@ -39,7 +39,13 @@ pub struct LogQuery {
 pub trait LogSource: Send + Sync {
     /// The lines, of each task in the order it wrote them. What cannot be read comes as a line with
     /// a `note`, and the stream goes on. Dropping the stream ends the query.
-    fn logs(&self, query: LogQuery) -> Pin<Box<dyn Stream<Item = wire::LogLine> + Send>>;
+    fn logs(&self, query: LogQuery) -> LogLines;
+}
+
+/// Reads logs of tasks whose agents hold a session here: what another manager may ask for.
+pub trait LocalLogs: Send + Sync {
+    /// The lines, as they come.
+    fn relay(&self, request: wire::RelayLogsRequest) -> LogLines;
 }
 
 /// A line that is not from a task, and says what could not be read.

@@ -2,6 +2,7 @@
 
 use crate::consensus::propose_here;
 use crate::leader::Liveness;
+use crate::logs::LocalLogs;
 use futures::Stream;
 use futures::StreamExt;
 use std::pin::Pin;
@@ -12,15 +13,6 @@ use tonic::Status;
 use weft_proto::wire;
 use weft_proto::wire::peer_server::Peer;
 use weft_raft::RaftNode;
-
-/// Reads logs of tasks whose agents hold a session here.
-pub trait LocalLogs: Send + Sync {
-    /// The lines, as they come.
-    fn relay(
-        &self,
-        request: wire::RelayLogsRequest,
-    ) -> Pin<Box<dyn Stream<Item = wire::LogLine> + Send>>;
-}
 
 /// The peer service of this manager.
 #[derive(Clone)]

@@ -52,88 +52,80 @@ const fn row(
 
 /// Decides in pure code on views of the store: no consensus, no network.
 const LOOPS: &[&str] = &["tonic", "openraft", "weft_raft", "sled"];
-const STORE: &[&str] = &["store", "propose", "command", "clock"];
-const FACES: &[&str] = &[
-    "store",
-    "propose",
-    "command",
-    "clock",
-    "convert",
-    "health",
-    "metrics",
-    // Pure choices of numbers and addresses for what is made by hand.
-    "allocator",
-    "entropy",
-    "logs",
-    "managers",
-    "status",
-];
+/// Speaks to others, but leaves the log's engine to the Raft crate.
+const NO_ENGINE: &[&str] = &["openraft", "sled"];
 
 const MANAGER: &[Row] = &[
     row("run", ANY, &[]),
-    row("bootstrap", STORE, LOOPS),
+    // Leadership is what starts and stops the loops.
     row(
         "leader",
         &[
             "orchestrator",
             "scheduler",
             "allocator",
-            "keys",
             "entropy",
-            // Leadership is what starts and stops the loops.
             "consensus",
             "store",
             "propose",
-            "command",
-            "clock",
         ],
         &["tonic"],
     ),
-    row("api", FACES, &["openraft", "sled"]),
-    row("dispatcher", FACES, &["openraft", "sled"]),
-    row("ca", FACES, &["openraft", "sled"]),
+    row(
+        "api",
+        &[
+            "store",
+            "propose",
+            "entropy",
+            "logs",
+            "managers",
+            "status",
+            // Pure choices of numbers and addresses for what is made by hand.
+            "allocator",
+        ],
+        NO_ENGINE,
+    ),
+    row("dispatcher", &["store", "propose", "logs"], NO_ENGINE),
+    row(
+        "ca",
+        &[
+            "store",
+            "propose",
+            "entropy",
+            "managers",
+            "status",
+            "allocator",
+        ],
+        NO_ENGINE,
+    ),
+    row("departure", &["store", "propose", "status"], NO_ENGINE),
     // Knows callers and calls, and nothing of what the calls do.
-    row("authz", &[], &["openraft", "sled"]),
-    row("logs", FACES, &["openraft", "sled"]),
+    row("authz", &[], NO_ENGINE),
+    // What other managers ask of this one; neither consensus nor the logs know it.
+    row("peer", &["consensus", "leader", "logs"], NO_ENGINE),
+    row("logs", &["store"], NO_ENGINE),
     row("managers", &["store"], LOOPS),
-    row("status", &["allocator", "propose"], &["openraft", "sled"]),
+    row("status", &["allocator", "propose"], NO_ENGINE),
     row("entropy", &[], LOOPS),
-    row("keys", STORE, LOOPS),
     // Never each other.
-    row("orchestrator", STORE, LOOPS),
-    row("scheduler", STORE, LOOPS),
-    row("allocator", STORE, LOOPS),
+    row("orchestrator", &["store"], LOOPS),
+    row("scheduler", &["store"], LOOPS),
+    row("allocator", &["store"], LOOPS),
     // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
-    row(
-        "consensus",
-        &["store", "propose", "command", "clock", "entropy"],
-        &[],
-    ),
-    // What other managers ask of this one; consensus itself does not know it.
-    row(
-        "peer",
-        &["consensus", "leader", "propose", "store"],
-        &["openraft", "sled"],
-    ),
-    row("store", &["command"], LOOPS),
-    row("propose", &["store", "command"], &["openraft", "sled"]),
-    row("command", &[], LOOPS),
-    row("clock", &[], LOOPS),
-    row("convert", &["command", "store"], LOOPS),
-    row("health", &["store"], LOOPS),
-    row("metrics", &[], LOOPS),
+    row("consensus", &["store", "propose", "entropy"], NO_ENGINE),
+    row("propose", &["store"], NO_ENGINE),
+    row("store", &[], LOOPS),
 ];
 
 const NO_LINUX: &[&str] = &["weft_kernel", "rtnetlink", "nlink", "nix"];
 const NO_CLUSTER: &[&str] = &["tonic", "weft_pki"];
-const KERNEL_USERS: &[&str] = &["desired", "observed"];
 
 const WORKER: &[Row] = &[
     row("run", ANY, &[]),
     // The runtime for what tasks wrote: logs go straight from disk to whom asked.
     row(
         "agent",
-        &["desired", "observed", "status", "db", "runtime"],
+        &["desired", "observed", "db", "describe", "runtime"],
         NO_LINUX,
     ),
     row("describe", &[], NO_LINUX),
@@ -142,38 +134,25 @@ const WORKER: &[Row] = &[
         &[
             "desired",
             "observed",
-            "status",
             "dataplane",
             "network",
             "runtime",
-            "ingress",
-            "vip",
-            "encryption",
-            "volume",
-            "secret",
             "dns",
             "task",
         ],
         NO_CLUSTER,
     ),
-    row("network", KERNEL_USERS, NO_CLUSTER),
-    row("ingress", KERNEL_USERS, NO_CLUSTER),
-    row("vip", KERNEL_USERS, NO_CLUSTER),
-    row("encryption", KERNEL_USERS, NO_CLUSTER),
-    row("volume", KERNEL_USERS, NO_CLUSTER),
-    row("secret", KERNEL_USERS, NO_CLUSTER),
-    row("dns", KERNEL_USERS, NO_CLUSTER),
-    row(
-        "task",
-        &["runtime", "desired", "observed", "status"],
-        NO_CLUSTER,
-    ),
+    // One round over all that tasks are connected by. The ingress plugs itself in from below.
+    row("dataplane", &["desired", "network", "dns"], NO_CLUSTER),
+    row("ingress", &["desired", "dataplane"], NO_CLUSTER),
+    // The resolver of a task is part of its namespace.
+    row("network", &["desired", "dns"], NO_CLUSTER),
+    row("dns", &[], NO_CLUSTER),
+    row("task", &["runtime"], NO_CLUSTER),
     row("runtime", &[], NO_CLUSTER),
     row("desired", &[], NO_LINUX),
     row("observed", &[], NO_LINUX),
-    row("status", &[], NO_LINUX),
     row("db", &["desired"], NO_LINUX),
-    row("whoami", &[], NO_CLUSTER),
     row("bin", ANY, &[]),
 ];
 
@@ -496,6 +475,24 @@ fn every_room_imports_only_those_it_may() {
 }
 
 #[test]
+fn every_row_is_about_a_room_that_exists() {
+    for (member, table) in [("manager", MANAGER), ("worker", WORKER)] {
+        let there: BTreeSet<String> = sources(Path::new(member))
+            .iter()
+            .map(|(inner, _)| room_of(inner).0)
+            .collect();
+        for row in table {
+            for room in row.imports.iter().chain([&row.room]) {
+                assert!(
+                    *room == "*" || there.contains(*room),
+                    "{member} has no room {room}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_kernel_crate_knows_no_word_of_clusters() {
     let mut complaints = Vec::new();
     for (_, path) in sources(Path::new("worker/kernel")) {
@@ -570,7 +567,7 @@ fn the_room_rule_finds_neighbours_by_crate_by_super_and_in_groups() {
     assert_eq!(
         check(
             "scheduler/spread.rs",
-            "use crate::store::View;\nuse crate::command::Command;"
+            "use crate::store::View;\nuse crate::store::State;"
         ),
         0
     );

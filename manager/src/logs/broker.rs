@@ -1,11 +1,11 @@
 //! Queries at the sessions of this manager.
 
+use crate::logs::LocalLogs;
 use crate::logs::LogLines;
 use crate::logs::LogQuery;
 use crate::logs::note;
 use crate::logs::subscription::Reader;
 use crate::logs::subscription::Source;
-use crate::peer::LocalLogs;
 use crate::store::State;
 use crate::store::Store;
 use futures::StreamExt;
@@ -125,8 +125,7 @@ impl LogBroker {
 }
 
 impl LocalLogs for LogBroker {
-    /// Lines of those of the tasks whose agents hold a session with this manager: what another
-    /// manager may ask for. Tells first, by one line each with nothing but the task's id, which
+    /// Lines of those of the tasks whose agents hold a session with this manager. Tells first, by one line each with nothing but the task's id, which
     /// tasks those are. Empty when there are none.
     fn relay(&self, request: wire::RelayLogsRequest) -> LogLines {
         let query = LogQuery {
