@@ -1,7 +1,9 @@
 //! A node leaves by itself.
 
-use crate::propose::ProposeError;
 use crate::propose::Proposer;
+use crate::propose::retry::Decision;
+use crate::propose::retry::transact;
+use crate::store::State;
 use std::sync::Arc;
 use tonic::Request;
 use tonic::Response;
@@ -10,13 +12,9 @@ use weft_pki::peer_of;
 use weft_proto::NodeId;
 use weft_proto::Role;
 use weft_proto::command::Change;
-use weft_proto::command::ConflictKind;
 use weft_proto::object::Node;
 use weft_proto::wire;
 use weft_proto::wire::membership_server::Membership;
-
-/// How often a departure is tried against concurrent changes of the node.
-const ATTEMPTS: usize = 10;
 
 /// The service `weft.v1.Membership`, the same on every manager.
 #[derive(Clone)]
@@ -38,34 +36,33 @@ impl MembershipService {
 
     /// Forgets the node; the log's membership follows by itself. A node that is unknown has left.
     async fn forget(&self, id: NodeId) -> Result<(), Status> {
-        let unavailable = |err: ProposeError| Status::unavailable(err.to_string());
-        for _ in 0..ATTEMPTS {
-            let view = self.proposer.fresh_view().await.map_err(unavailable)?;
-            let Some(node) = view.node(id) else {
-                return Ok(());
-            };
-            let managers = view
-                .nodes()
-                .filter(|node| node.spec.role == Role::Manager)
-                .count();
-            if node.spec.role == Role::Manager && managers == 1 {
-                return Err(Status::failed_precondition(
-                    "this is the last manager: the cluster and everything in it ends with it",
-                ));
-            }
-            match self
-                .proposer
-                .propose(vec![Change::remove(Node::clone(node))])
-                .await
-            {
-                Ok(_) => return Ok(()),
-                Err(ProposeError::Conflict(conflict))
-                    if matches!(conflict.kind, ConflictKind::Version | ConflictKind::Missing) => {}
-                Err(err) => return Err(unavailable(err)),
-            }
-        }
-        Err(Status::aborted("the node changes too often: try again"))
+        let departed = transact(&*self.proposer, |state| depart(state, id)).await?;
+        Ok(departed.outcome)
     }
+}
+
+fn depart(state: &State, id: NodeId) -> Result<Decision<()>, Status> {
+    let Some(node) = state.node(id) else {
+        let changes = Vec::new();
+        return Ok(Decision {
+            changes,
+            outcome: (),
+        });
+    };
+    let managers = state
+        .nodes()
+        .filter(|node| node.spec.role == Role::Manager)
+        .count();
+    if node.spec.role == Role::Manager && managers == 1 {
+        return Err(Status::failed_precondition(
+            "this is the last manager: the cluster and everything in it ends with it",
+        ));
+    }
+    let changes = vec![Change::remove(Node::clone(node))];
+    Ok(Decision {
+        changes,
+        outcome: (),
+    })
 }
 
 #[tonic::async_trait]
