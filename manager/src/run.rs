@@ -2,6 +2,10 @@
 
 mod group;
 mod presence;
+mod revocation;
+
+#[cfg(test)]
+mod tests;
 
 use crate::api::ControlService;
 use crate::authz::AuthorizeLayer;
@@ -208,6 +212,13 @@ impl Manager {
             proposer.clone(),
             presence,
             liveness.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(revocation::follow(
+            store.clone(),
+            raft.clone(),
+            config.cluster,
+            config.credentials,
             stop.clone(),
         ));
         let loops = ControlLoops {
