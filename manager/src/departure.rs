@@ -36,8 +36,8 @@ impl MembershipService {
 
     /// Forgets the node; the log's membership follows by itself. A node that is unknown has left.
     async fn forget(&self, id: NodeId) -> Result<(), Status> {
-        let departed = transact(&*self.proposer, |state| depart(state, id)).await?;
-        Ok(departed.outcome)
+        let departed = transact(&*self.proposer, |state| depart(state, id)).await;
+        departed.map(|_| ())
     }
 }
 
