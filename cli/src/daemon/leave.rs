@@ -76,7 +76,7 @@ async fn depart(node: &Running) -> anyhow::Result<()> {
         }
     }
     Err(last).context(
-        "no manager agreed that this node leaves; to leave all the same add --force, and remove the \
-         node there with \"weft node rm\"",
+        "no manager agreed that this node leaves; if it was removed there already, or to leave all \
+         the same, add --force, and remove the node there with \"weft node rm\" if it is still listed",
     )
 }

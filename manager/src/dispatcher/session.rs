@@ -255,6 +255,6 @@ fn gone() -> Status {
 
 pub(super) fn removed() -> Status {
     Status::permission_denied(
-        "this node was removed from the cluster: `weft leave` and `weft join` make it a new one",
+        "this node was removed from the cluster: `weft leave --force` and `weft join` make it a new one",
     )
 }
