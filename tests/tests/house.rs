@@ -144,9 +144,10 @@ const WORKER: &[Row] = &[
     ),
     // One round over all that tasks are connected by. The ingress plugs itself in from below.
     row("dataplane", &["desired", "network", "dns"], NO_CLUSTER),
-    row("ingress", &["desired", "dataplane"], NO_CLUSTER),
+    row("ingress", &["desired", "dataplane", "rules"], NO_CLUSTER),
     // The resolver of a task is part of its namespace.
-    row("network", &["desired", "dns"], NO_CLUSTER),
+    row("network", &["desired", "dns", "rules"], NO_CLUSTER),
+    row("rules", &[], NO_CLUSTER),
     row("dns", &[], NO_CLUSTER),
     row("task", &["runtime"], NO_CLUSTER),
     row("runtime", &[], NO_CLUSTER),

@@ -13,6 +13,7 @@ pub mod ingress;
 pub mod network;
 pub mod observed;
 pub mod reconciler;
+pub mod rules;
 pub mod run;
 pub mod runtime;
 pub mod task;

@@ -16,13 +16,14 @@ use weft_kernel::nft::Value;
 use weft_kernel::nft::Verdict;
 use weft_proto::spec::Protocol;
 
+use crate::rules::Ruleset;
+use crate::rules::slots::CLASSES;
+use crate::rules::slots::class;
+use crate::rules::slots::deal;
+
 use super::mesh::Mesh;
 use super::names::TABLE;
 use super::names::WEFT0;
-use super::ruleset::Ruleset;
-use super::slots::CLASSES;
-use super::slots::class;
-use super::slots::deal;
 
 /// Key of a published port.
 pub(super) const SERVICE: [Field; 2] = [Field::L4Protocol, Field::DestinationPort];
@@ -52,6 +53,8 @@ pub(super) fn rules(mesh: &Mesh) -> Ruleset {
 /// Chooses a backend and rewrites the destination only: the task sees the true client.
 fn publish(rules: &mut Ruleset, mesh: &Mesh) {
     let mut choices = Vec::new();
+    // Each node prefers other tasks where the slots do not divide evenly.
+    let turn = usize::from(mesh.number.get());
     for slots in CLASSES {
         let [protocol, port] = SERVICE;
         let key = [protocol, port, Field::Random(slots)];
@@ -60,7 +63,7 @@ fn publish(rules: &mut Ruleset, mesh: &Mesh) {
         let services = mesh.ports.iter();
         let services = services.filter(|(_, backends)| class(backends.len()) == slots);
         let elements = services.flat_map(|(service, backends)| {
-            deal(backends).map(|(slot, to)| {
+            deal(backends, turn).map(|(slot, to)| {
                 let mut key = service_key(*service);
                 key.push(Value::Number(slot));
                 (key, vec![Value::Ip4(*to.ip()), Value::Port(to.port())])

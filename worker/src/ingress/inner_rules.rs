@@ -15,6 +15,8 @@ use weft_kernel::nft::Target;
 use weft_kernel::nft::Value;
 use weft_proto::defaults::VXLAN_PORT;
 
+use crate::rules::Ruleset;
+
 use super::host_rules::SERVICE;
 use super::host_rules::service_key;
 use super::mesh::Mesh;
@@ -24,7 +26,6 @@ use super::names::TABLE;
 use super::names::VXI;
 use super::names::mark_of;
 use super::names::node_mac;
-use super::ruleset::Ruleset;
 
 /// All our ends of tasks' pairs: no other name in the ingress namespace begins so.
 const TASKS: &str = "t*";

@@ -7,21 +7,18 @@
 //! frame which node the connection came through, and sends the replies back there, whatever the
 //! client's address.
 //!
-//! What should be there is worked out by pure functions (`mesh`, `slots`, `host_rules`,
-//! `inner_rules`, `ways`); the rest brings the kernel there and changes only what differs.
+//! What should be there is worked out by pure functions (`mesh`, `host_rules`, `inner_rules`,
+//! `ways`); the rest brings the kernel there and changes only what differs.
 
 mod error;
 mod flows;
 mod host_rules;
 mod inner_rules;
-mod keeper;
 mod mesh;
 mod names;
 mod plant;
 mod ports;
 mod roads;
-mod ruleset;
-mod slots;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -41,13 +38,13 @@ use weft_proto::TaskId;
 
 use crate::dataplane::IngressPlane;
 use crate::desired::Desired;
+use crate::rules::Keeper;
 
 pub use error::OpenError;
 
 use error::MeshError;
 use error::told;
 use flows::Steering;
-use keeper::Keeper;
 use mesh::Mesh;
 use names::WEFT0;
 use names::netns_path;

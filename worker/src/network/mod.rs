@@ -5,7 +5,8 @@
 //! - [`overlay`]: one namespace per network, with a bridge and the VXLAN device; the guard against
 //!   false senders.
 //! - [`task`]: one namespace per task, with its links, its virtual addresses and its resolver.
-//! - [`rules`]: keeps an nftables table as wanted, changing only what differs.
+//!
+//! Their nftables tables are kept as wanted by [`rules`](crate::rules).
 
 mod error;
 mod files;
@@ -14,7 +15,6 @@ mod fixture;
 mod mac;
 pub mod overlay;
 mod place;
-pub mod rules;
 mod sight;
 pub mod task;
 pub mod wanted;

@@ -11,8 +11,8 @@ use super::plan::plan;
 use super::plan::stale_ports;
 use crate::network::NetworkError;
 use crate::network::Places;
-use crate::network::rules;
 use crate::network::wanted::Overlay;
+use crate::rules::Keeper;
 use std::collections::BTreeSet;
 use weft_kernel::netlink::BadName;
 use weft_kernel::netlink::BridgeSpec;
@@ -66,9 +66,9 @@ pub async fn join(
         .map_err(|cause| NetworkError::Namespace { of: of(), cause })?;
     let netlink = Netlink::open(&netns).map_err(failed)?;
     // Before the first port: there is no moment in which a task can lie about who it is.
-    let guard = guard::elements(wanted).map_err(named)?;
-    let spared = guard::ports(keep).map_err(named)?;
-    rules::sync(&netns, guard::ruleset(), guard, spared)
+    let guard = guard::rules(wanted, keep).map_err(named)?;
+    Keeper::default()
+        .settle(&netns, guard)
         .await
         .map_err(|cause| NetworkError::Rules { of: of(), cause })?;
     let (bridge, tunnel) = specs(wanted).map_err(named)?;

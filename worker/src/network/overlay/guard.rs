@@ -1,16 +1,14 @@
 //! What a network's bridge lets in: from a task only its own addresses. Pure.
 
 use super::port_name;
-use crate::network::rules::Elements;
-use crate::network::rules::Ruleset;
 use crate::network::wanted::Overlay;
+use crate::rules::Contents;
+use crate::rules::Ruleset;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use weft_kernel::netlink::BadName;
 use weft_kernel::nft::Base;
-use weft_kernel::nft::Batch;
 use weft_kernel::nft::Chain;
-use weft_kernel::nft::Element;
 use weft_kernel::nft::Expr;
 use weft_kernel::nft::Family;
 use weft_kernel::nft::Field;
@@ -20,9 +18,6 @@ use weft_kernel::nft::Set;
 use weft_kernel::nft::Table;
 use weft_kernel::nft::Value;
 use weft_proto::TaskId;
-
-/// Raise it whenever [`ruleset`] says something else than before.
-const VERSION: u32 = 2;
 
 const IP4: &str = "src4";
 const IP6: &str = "src6";
@@ -40,24 +35,20 @@ const CLAIMED: Field = Field::Raw {
 /// Drops every frame that does not come from the tunnel and does not carry the port's own
 /// addresses: IPv4, IPv6, ARP; and every other protocol. Neighbour advertisements may come from the
 /// own address and still claim another one, so what they claim is looked at as well.
-pub(super) fn ruleset() -> Ruleset {
-    let table = Table::new(Family::Bridge, "weft");
-    let chain = Chain::base("pre", Purpose::Filter, Hook::Prerouting, -300).dropping();
-    let mut frame = Batch::new();
-    frame.add_chain(&table, chain).add_rule(
-        &table,
-        "pre",
-        [Expr::iifname(super::TUNNEL), Expr::accept()],
-    );
+///
+/// The tasks to `keep` stay let in, if they are, though they are not wanted.
+pub(super) fn rules(overlay: &Overlay, keep: &BTreeSet<TaskId>) -> Result<Ruleset, BadName> {
+    let mut rules = Ruleset::new(Table::new(Family::Bridge, "weft"));
     let claim = [Field::InputName, CLAIMED];
-    let lie = [
-        Expr::is(Field::Icmpv6Type, Value::Byte(ADVERTISEMENT)),
-        Expr::not_in_set(claim, ND),
-        Expr::drop(),
+    rules.set(Set::new(ND, claim), []);
+    let mut pre = vec![
+        vec![Expr::iifname(super::TUNNEL), Expr::accept()],
+        vec![
+            Expr::is(Field::Icmpv6Type, Value::Byte(ADVERTISEMENT)),
+            Expr::not_in_set(claim, ND),
+            Expr::drop(),
+        ],
     ];
-    frame
-        .add_set(&table, &Set::new(ND, claim))
-        .add_rule(&table, "pre", lie);
     let sets = [
         (IP4, Field::EtherSource, Field::Ip4Source),
         (IP6, Field::EtherSource, Field::Ip6Source),
@@ -65,18 +56,19 @@ pub(super) fn ruleset() -> Ruleset {
     ];
     for (name, ether, address) in sets {
         let key = [Field::InputName, ether, address];
-        frame.add_set(&table, &Set::new(name, key)).add_rule(
-            &table,
-            "pre",
-            [Expr::in_set(key, name), Expr::accept()],
-        );
+        rules.set(Set::new(name, key), []);
+        pre.push(vec![Expr::in_set(key, name), Expr::accept()]);
     }
-    Ruleset::new(table, VERSION, frame)
+    let chain = Chain::base("pre", Purpose::Filter, Hook::Prerouting, -300).dropping();
+    rules.chain(chain, pre);
+    rules.fill(contents(overlay)?);
+    rules.spare(ports(keep)?);
+    Ok(rules)
 }
 
 /// The addresses of the tasks attached here.
-pub(super) fn elements(overlay: &Overlay) -> Result<Elements, BadName> {
-    let mut elements = Elements::new();
+fn contents(overlay: &Overlay) -> Result<Contents, BadName> {
+    let mut contents = Contents::new();
     for (task, port) in &overlay.ports {
         let name = port_name(*task)?.to_string();
         let key = [
@@ -89,21 +81,21 @@ pub(super) fn elements(overlay: &Overlay) -> Result<Elements, BadName> {
             IpAddr::V6(_) => &[IP6],
         };
         for set in sets {
-            let set = elements.entry((*set).to_owned()).or_default();
-            set.insert(Element::key(key.clone()));
+            let set = contents.entry((*set).to_owned()).or_default();
+            set.insert(key.to_vec(), Vec::new());
         }
         if let IpAddr::V6(ip) = port.ip {
             let [name, ..] = key;
-            let claim = [name, Value::Bytes(ip.octets().to_vec())];
-            let set = elements.entry(ND.to_owned()).or_default();
-            set.insert(Element::key(claim));
+            let claim = vec![name, Value::Bytes(ip.octets().to_vec())];
+            let set = contents.entry(ND.to_owned()).or_default();
+            set.insert(claim, Vec::new());
         }
     }
-    Ok(elements)
+    Ok(contents)
 }
 
 /// What the elements of these tasks' ports begin with.
-pub(super) fn ports(tasks: &BTreeSet<TaskId>) -> Result<BTreeSet<Value>, BadName> {
+fn ports(tasks: &BTreeSet<TaskId>) -> Result<BTreeSet<Value>, BadName> {
     let names = tasks.iter().map(|task| port_name(*task));
     names
         .map(|name| name.map(|name| Value::Ifname(name.to_string())))

@@ -6,11 +6,10 @@ use crate::network::Places;
 use crate::network::overlay::Joined;
 use crate::network::overlay::alias;
 use crate::network::overlay::port_name;
-use crate::network::rules;
 use crate::network::wanted::TaskLink;
 use crate::network::wanted::TaskNet;
+use crate::rules::Keeper;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +58,9 @@ pub async fn attach(
 ) -> Result<(), NetworkError> {
     let of = || format!("task {}", net.id);
     // Rules first: the first packet already goes where it should.
-    let elements = vip::elements(&net.sight.vips, turn(net.id));
-    rules::sync(netns, vip::ruleset(), elements, BTreeSet::new())
+    let rules = vip::rules(&net.sight.vips, turn(net.id));
+    Keeper::default()
+        .settle(netns, rules)
         .await
         .map_err(|cause| NetworkError::Rules { of: of(), cause })?;
     let failed = |cause| NetworkError::Link {

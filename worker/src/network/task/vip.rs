@@ -6,13 +6,14 @@
 
 use crate::dns::RESOLVER_ADDRESS;
 use crate::dns::RESOLVER_PORT;
-use crate::network::rules::Elements;
-use crate::network::rules::Ruleset;
+use crate::rules::Contents;
+use crate::rules::Ruleset;
+use crate::rules::slots::CLASSES;
+use crate::rules::slots::class;
+use crate::rules::slots::deal;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use weft_kernel::nft::Batch;
 use weft_kernel::nft::Chain;
-use weft_kernel::nft::Element;
 use weft_kernel::nft::Expr;
 use weft_kernel::nft::Family;
 use weft_kernel::nft::Field;
@@ -23,101 +24,71 @@ use weft_kernel::nft::Set;
 use weft_kernel::nft::Table;
 use weft_kernel::nft::Value;
 
-/// Slots of an address: so that 1 to 4, 6 and 12 backends, then also 5, then also 7 and 8 have
-/// exactly equal shares.
-const CLASSES: [u32; 3] = [12, 60, 840];
-
-/// Above eight backends shares need not be exactly equal; each has at least this many slots where
-/// it can, so that the luckiest has at most a fifth more than the unluckiest.
-const FAIR_SHARE: usize = 5;
-
-/// Raise it whenever [`ruleset`] says something else than before.
-const VERSION: u32 = 1;
-
 /// The table of a task's namespace.
 pub fn table() -> Table {
     Table::new(Family::Inet, "weft_task")
 }
 
-/// The sets, chains and rules of a task's namespace: the resolver's redirect, the virtual
-/// addresses, and the refusal of those that have no backend.
-pub fn ruleset() -> Ruleset {
-    let table = table();
-    let mut frame = Batch::new();
+/// The rules of a task's namespace: the resolver's redirect, the virtual addresses, and the refusal
+/// of those that have no backend.
+pub fn rules(vips: &BTreeMap<IpAddr, Vec<IpAddr>>, turn: usize) -> Ruleset {
+    let mut rules = Ruleset::new(table());
+    let resolver = Expr::is(Field::Ip4Destination, RESOLVER_ADDRESS);
+    let redirect = Expr::dnat_to(RESOLVER_ADDRESS.into(), Some(RESOLVER_PORT));
+    let mut out: Vec<_> = [Expr::udp(), Expr::tcp()]
+        .map(|protocol| {
+            let to = resolver.clone();
+            vec![to, protocol, Expr::dport(53), redirect.clone()]
+        })
+        .into();
+    let mut refuse = Vec::new();
     for v6 in [false, true] {
         let address = destination(v6);
-        frame.add_set(&table, &Set::new(known_name(v6), [address]));
+        rules.set(Set::new(known_name(v6), [address]), []);
         for class in CLASSES {
-            let key = [address, Field::Random(class)];
-            frame.add_set(&table, &Set::map(map_name(v6, class), key, [address]));
-        }
-    }
-    frame.add_chain(&table, Chain::base("out", Purpose::Nat, Hook::Output, -100));
-    for protocol in [Expr::udp(), Expr::tcp()] {
-        let resolver = Expr::is(Field::Ip4Destination, RESOLVER_ADDRESS);
-        let redirect = Expr::dnat_to(RESOLVER_ADDRESS.into(), Some(RESOLVER_PORT));
-        frame.add_rule(
-            &table,
-            "out",
-            [resolver, protocol, Expr::dport(53), redirect],
-        );
-    }
-    let refuse = Chain::base("refuse", Purpose::Filter, Hook::Output, 0);
-    frame.add_chain(&table, refuse);
-    for v6 in [false, true] {
-        let address = destination(v6);
-        for class in CLASSES {
-            let key = [address, Field::Random(class)];
-            let balance = Expr::dnat_map(v6, key, map_name(v6, class), false);
-            frame.add_rule(&table, "out", [balance]);
+            let (key, name) = ([address, Field::Random(class)], map_name(v6, class));
+            rules.set(Set::map(name.clone(), key, [address]), []);
+            out.push(vec![Expr::dnat_map(v6, key, name, false)]);
         }
         // What was not rewritten has no backend. A reset beats a timeout.
         let unanswered = || Expr::in_set([address], known_name(v6));
-        let reset = [unanswered(), Expr::tcp(), Expr::Reject(Reject::TcpReset)];
-        let unreachable = [unanswered(), Expr::Reject(Reject::HostUnreachable)];
-        frame
-            .add_rule(&table, "refuse", reset)
-            .add_rule(&table, "refuse", unreachable);
+        let reset = Expr::Reject(Reject::TcpReset);
+        refuse.push(vec![unanswered(), Expr::tcp(), reset]);
+        refuse.push(vec![unanswered(), Expr::Reject(Reject::HostUnreachable)]);
     }
-    Ruleset::new(table, VERSION, frame)
+    rules.chain(Chain::base("out", Purpose::Nat, Hook::Output, -100), out);
+    let at = Chain::base("refuse", Purpose::Filter, Hook::Output, 0);
+    rules.chain(at, refuse);
+    rules.fill(contents(vips, turn));
+    rules
 }
 
 /// What the sets and maps hold. `turn` says who of too many backends has the slots that do not
 /// divide evenly: give each caller another number, so that none is preferred by all.
-pub fn elements(vips: &BTreeMap<IpAddr, Vec<IpAddr>>, turn: usize) -> Elements {
-    let mut elements = Elements::new();
+fn contents(vips: &BTreeMap<IpAddr, Vec<IpAddr>>, turn: usize) -> Contents {
+    let mut contents = Contents::new();
     for (vip, backends) in vips {
         let v6 = vip.is_ipv6();
-        let known = elements.entry(known_name(v6)).or_default();
-        known.insert(Element::key([Value::from(*vip)]));
+        let known = contents.entry(known_name(v6)).or_default();
+        known.insert(vec![Value::from(*vip)], Vec::new());
         // An address can only be rewritten to one of its own kind.
-        let backends: Vec<_> = backends
+        let backends: Vec<IpAddr> = backends
             .iter()
+            .copied()
             .filter(|backend| backend.is_ipv6() == v6)
             .collect();
-        let Some(start) = turn.checked_rem(backends.len()) else {
+        if backends.is_empty() {
             continue;
-        };
-        let class = class(backends.len());
-        let slots = elements.entry(map_name(v6, class)).or_default();
-        let dealt = backends.into_iter().cycle().skip(start);
-        for (slot, backend) in (0..class).zip(dealt) {
-            let key = [Value::from(*vip), Value::Number(slot)];
-            slots.insert(Element::pair(key, [Value::from(*backend)]));
         }
+        let slots = contents.entry(map_name(v6, class(backends.len())));
+        slots
+            .or_default()
+            .extend(deal(&backends, turn).map(|(slot, backend)| {
+                let key = vec![Value::from(*vip), Value::Number(slot)];
+                (key, vec![Value::from(backend)])
+            }));
     }
-    elements
-}
-
-/// How many slots this many backends share: the fewest that are fair.
-fn class(backends: usize) -> u32 {
-    let fair = |class: &&u32| {
-        usize::try_from(**class).is_ok_and(|slots| {
-            slots % backends.max(1) == 0 || backends > 8 && slots / backends >= FAIR_SHARE
-        })
-    };
-    let [.., largest] = CLASSES;
-    CLASSES.iter().find(fair).copied().unwrap_or(largest)
+    contents
 }
 
 fn destination(v6: bool) -> Field {
@@ -139,42 +110,11 @@ fn map_name(v6: bool, class: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
-    fn shares(backends: u8, turn: usize) -> BTreeMap<Vec<Value>, usize> {
-        let vip: IpAddr = "10.5.0.100".parse().unwrap();
-        let backends = (1..=backends).map(|n| IpAddr::from([10, 5, 1, n]));
-        let elements = elements(&BTreeMap::from([(vip, backends.collect())]), turn);
-        let mut shares = BTreeMap::new();
-        for element in elements.values().flatten() {
-            if !element.value.is_empty() {
-                *shares.entry(element.value.clone()).or_default() += 1;
-            }
-        }
-        shares
-    }
-
-    #[test]
-    fn up_to_eight_backends_share_exactly_and_more_share_fairly() {
-        for backends in 1..=120 {
-            let shares = shares(backends, 3);
-            assert_eq!(shares.len(), usize::from(backends));
-            let least = *shares.values().min().unwrap();
-            let most = *shares.values().max().unwrap();
-            let spread = most - least;
-            assert!(spread == 0 || backends > 8 && least >= 5 && spread == 1);
-        }
-        assert_eq!(
-            (class(4), class(5), class(7), class(2000)),
-            (12, 60, 840, 840)
-        );
-    }
 
     #[test]
     fn an_address_without_backends_is_known_but_leads_nowhere() {
-        assert!(shares(0, 0).is_empty());
         let vip: IpAddr = "fd00::64".parse().unwrap();
-        let found = elements(&BTreeMap::from([(vip, vec![])]), 0);
+        let found = contents(&BTreeMap::from([(vip, vec![])]), 0);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["vips6"]);
     }
 
@@ -184,11 +124,7 @@ mod tests {
         let one = BTreeMap::from([(vip(1), vec![vip(11)]), (vip(2), vec![vip(12)])]);
         let mut two = one.clone();
         two.insert(vip(2), vec![vip(12), vip(13)]);
-        let batch = ruleset().plan(
-            Some(&elements(&one, 0)),
-            &elements(&two, 0),
-            &BTreeSet::new(),
-        );
+        let batch = rules(&two, 0).difference(&contents(&one, 0));
         let text = format!("{batch:?}");
         assert!(!text.contains("10.5.0.1)"), "{text}");
         // Half of the slots go from one backend to the other: taken away, and given anew.

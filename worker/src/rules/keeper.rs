@@ -7,13 +7,13 @@ use weft_kernel::netns::NetnsId;
 use weft_kernel::nft::Nft;
 use weft_kernel::nft::NftError;
 
-use super::ruleset::Contents;
-use super::ruleset::Ruleset;
+use crate::rules::Contents;
+use crate::rules::Ruleset;
 
 /// Keeps one table. Remembers what it put there, so that large maps are read only after a start or
 /// a failure; that the table is still there is looked up every time.
 #[derive(Debug, Default)]
-pub(super) struct Keeper {
+pub struct Keeper {
     known: Option<(NetnsId, Contents)>,
     rounds: u32,
 }
@@ -24,7 +24,10 @@ const ROUNDS_PER_CHECK: u32 = 30;
 impl Keeper {
     /// Changes what differs from `wanted`, in one transaction. After an error nothing is taken for
     /// known, and the next call reads again.
-    pub(super) async fn settle(&mut self, netns: &Netns, wanted: Ruleset) -> Result<(), NftError> {
+    ///
+    /// # Errors
+    /// When the kernel cannot be read, or refuses.
+    pub async fn settle(&mut self, netns: &Netns, wanted: Ruleset) -> Result<(), NftError> {
         let id = netns.id().ok();
         let known = self.known.take().filter(|(of, _)| Some(*of) == id);
         self.rounds = self.rounds.wrapping_add(1);
@@ -61,8 +64,12 @@ fn settle(netns: &Netns, wanted: &Ruleset, known: Option<Contents>) -> Result<()
             settled => return settled,
         }
     }
-    let found = read(&mut nft, wanted)?;
-    nft.commit(&wanted.difference(&found))
+    match read(&mut nft, wanted) {
+        Ok(found) => nft.commit(&wanted.difference(&found)),
+        // Somebody else was at its sets: make it anew.
+        Err(NftError::List { .. } | NftError::Shape { .. }) => nft.commit(&wanted.whole()),
+        Err(error) => Err(error),
+    }
 }
 
 fn read(nft: &mut Nft, of: &Ruleset) -> Result<Contents, NftError> {

@@ -1,6 +1,14 @@
-//! A table as it should be, and the change that leads there from what was found. Pure.
+//! One nftables table as it should be, and the change that leads there from what was found. What is
+//! right stays untouched, so connections go on; what differs changes in one transaction, so no packet
+//! meets half of it. All pure but the [`Keeper`].
+
+mod keeper;
+pub mod slots;
+
+pub use keeper::Keeper;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::hash::DefaultHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
@@ -14,48 +22,58 @@ use weft_kernel::nft::Table;
 use weft_kernel::nft::Value;
 
 /// Elements of a set or map: key to data, empty in a set.
-pub(super) type Elements = BTreeMap<Vec<Value>, Vec<Value>>;
+pub type Elements = BTreeMap<Vec<Value>, Vec<Value>>;
 /// Elements of all sets and maps of a table.
-pub(super) type Contents = BTreeMap<String, Elements>;
+pub type Contents = BTreeMap<String, Elements>;
 
 /// A table: chains and rules that stay as they are, and sets whose elements come and go.
 #[derive(Clone, Debug)]
-pub(super) struct Ruleset {
+pub struct Ruleset {
     /// Its name.
-    pub(super) table: Table,
+    pub table: Table,
     chains: Vec<Chain>,
     rules: Vec<(String, Vec<Expr>)>,
     /// Its sets and maps.
-    pub(super) sets: Vec<Set>,
+    pub sets: Vec<Set>,
     /// What is in them.
-    pub(super) contents: Contents,
+    contents: Contents,
+    spared: BTreeSet<Value>,
 }
 
 impl Ruleset {
     /// An empty table.
-    pub(super) fn new(table: Table) -> Self {
+    pub fn new(table: Table) -> Self {
         Self {
             table,
             chains: Vec::new(),
             rules: Vec::new(),
             sets: Vec::new(),
             contents: Contents::new(),
+            spared: BTreeSet::new(),
         }
     }
 
     /// Adds a set or map with its elements.
-    pub(super) fn set(
-        &mut self,
-        set: Set,
-        elements: impl IntoIterator<Item = (Vec<Value>, Vec<Value>)>,
-    ) {
+    pub fn set(&mut self, set: Set, elements: impl IntoIterator<Item = (Vec<Value>, Vec<Value>)>) {
         let elements = elements.into_iter().collect();
         self.contents.insert(set.name.clone(), elements);
         self.sets.push(set);
     }
 
+    /// Adds elements to sets and maps that were added already.
+    pub fn fill(&mut self, contents: Contents) {
+        for (set, elements) in contents {
+            self.contents.entry(set).or_default().extend(elements);
+        }
+    }
+
+    /// Elements whose key begins with one of these stay if they are there, wanted or not.
+    pub fn spare(&mut self, first: BTreeSet<Value>) {
+        self.spared.extend(first);
+    }
+
     /// Adds a chain with its rules.
-    pub(super) fn chain(&mut self, chain: Chain, rules: impl IntoIterator<Item = Vec<Expr>>) {
+    pub fn chain(&mut self, chain: Chain, rules: impl IntoIterator<Item = Vec<Expr>>) {
         let name = &chain.name;
         let rules = rules.into_iter().map(|rule| (name.clone(), rule));
         self.rules.extend(rules);
@@ -65,7 +83,7 @@ impl Ruleset {
     /// The chains that are there when the table is as an equal ruleset made it. One is empty and
     /// only tells by its name of what rules it was made with: another version of this program, or
     /// another number of the node, makes other ones.
-    pub(super) fn expected_chains(&self) -> impl Iterator<Item = String> {
+    pub fn expected_chains(&self) -> impl Iterator<Item = String> {
         let chains = self.chains.iter().map(|chain| chain.name.clone());
         chains.chain([self.fingerprint()])
     }
@@ -77,7 +95,7 @@ impl Ruleset {
     }
 
     /// The whole table anew, in place of whatever has its name. Connections that are tracked go on.
-    pub(super) fn whole(&self) -> Batch {
+    pub fn whole(&self) -> Batch {
         let mut batch = Batch::new();
         batch.replace_table(&self.table);
         for set in &self.sets {
@@ -97,14 +115,16 @@ impl Ruleset {
     }
 
     /// What leads from the elements found to those wanted; nothing when they are the same.
-    pub(super) fn difference(&self, found: &Contents) -> Batch {
+    pub fn difference(&self, found: &Contents) -> Batch {
         let none = Elements::new();
         let mut batch = Batch::new();
         for (set, wanted) in &self.contents {
             let found = found.get(set).unwrap_or(&none);
+            let spared =
+                |key: &[Value]| key.first().is_some_and(|first| self.spared.contains(first));
             let stale = found
                 .iter()
-                .filter(|(key, data)| wanted.get(*key) != Some(data));
+                .filter(|(key, data)| wanted.get(*key) != Some(data) && !spared(key));
             let stale: Vec<_> = stale.map(|(key, _)| Element::key(key.clone())).collect();
             batch.delete_elements(&self.table, set, stale);
             let missing = wanted
@@ -158,6 +178,18 @@ mod tests {
         assert_eq!(keys(gone), [[Value::Port(1)], [Value::Port(3)]]);
         assert_eq!(keys(added), [[Value::Port(3)], [Value::Port(5)]]);
         assert!(new.difference(&new.contents).is_empty());
+    }
+
+    #[test]
+    fn what_is_spared_stays_though_nobody_wants_it() {
+        let (old, mut new) = (ports(&[(1, 1), (2, 2), (3, 3)]), ports(&[(3, 3)]));
+        new.spare(BTreeSet::from([Value::Port(1)]));
+        let batch = new.difference(&old.contents);
+        let [Step::DeleteElements(_, _, gone)] = batch.steps() else {
+            panic!("{batch:?}");
+        };
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].key, [Value::Port(2)]);
     }
 
     #[test]
