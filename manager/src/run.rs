@@ -132,23 +132,9 @@ impl Manager {
     /// Starts everything. The manager takes part once consensus lets it: at once after a restart,
     /// after [`Manager::found`], or when the leader adds it.
     pub async fn start(config: ManagerConfig) -> Result<Manager, StartError> {
-        let me = Member {
-            raft_id: RaftId(config.raft_id),
-            node_id: config.node,
-            addr: config.addr,
-        };
         let store = Arc::new(Store::default());
         let dialer = ManagerDialer(config.credentials.clone());
-        let raft = RaftNode::start(
-            RaftConfig::new(me, config.cluster, &config.dir),
-            Arc::new(StoreMachine(store.clone())),
-            Arc::new(dialer.clone()),
-        )
-        .await
-        .map_err(|source| StartError::Raft {
-            dir: config.dir.clone(),
-            source: Box::new(source),
-        })?;
+        let raft = consensus(&config, &store, dialer.clone()).await?;
         let stop = CancellationToken::new();
         let proposer = Arc::new(ClusterProposer::new(
             raft.clone(),
@@ -289,4 +275,25 @@ impl Manager {
             tracing::info!(%err, "nobody takes the leader's office over; the others will elect");
         }
     }
+}
+
+/// This manager's part in the log, which it applies to `store`.
+async fn consensus(
+    config: &ManagerConfig,
+    store: &Arc<Store>,
+    dialer: ManagerDialer,
+) -> Result<RaftNode, StartError> {
+    let me = Member {
+        raft_id: RaftId(config.raft_id),
+        node_id: config.node,
+        addr: config.addr,
+    };
+    let raft = RaftConfig::new(me, config.cluster, &config.dir);
+    let machine = Arc::new(StoreMachine(store.clone()));
+    RaftNode::start(raft, machine, Arc::new(dialer))
+        .await
+        .map_err(|source| StartError::Raft {
+            dir: config.dir.clone(),
+            source: Box::new(source),
+        })
 }
