@@ -45,6 +45,25 @@ impl WaitArgs {
     fn meter(&self, context: &Context, name: &str) -> Meter {
         Meter::new(name, !self.quiet, context.terminal)
     }
+
+    /// How `watch` ended, `None` when it did not in time.
+    ///
+    /// # Errors
+    /// The user stopped waiting, and is told what goes on without them.
+    async fn patiently<T>(
+        &self,
+        watch: impl Future<Output = T>,
+        goes_on: &str,
+    ) -> anyhow::Result<Option<T>> {
+        tokio::select! {
+            ended = watch => Ok(Some(ended)),
+            () = sleep(self.wait_timeout) => Ok(None),
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                Err(Interrupted(format!("\nNo longer waiting; {goes_on}")).into())
+            }
+        }
+    }
 }
 
 /// Returns once the service is as it was asked for.
@@ -65,17 +84,10 @@ pub(super) async fn converge(
     let mut meter = args.meter(context, name.as_str());
     let mut last = Progress::default();
     let watch = watch(client, service, &mut meter, &mut last);
-    let ended = tokio::select! {
-        ended = watch => Some(ended),
-        () = sleep(args.wait_timeout) => None,
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
-            return Err(Interrupted(format!(
-                "\nNo longer waiting; the cluster goes on with service {name}: look at it with \
-                 \"weft service ps {name}\""
-            )).into());
-        }
-    };
+    let goes_on = format!(
+        "the cluster goes on with service {name}: look at it with \"weft service ps {name}\""
+    );
+    let ended = args.patiently(watch, &goes_on).await?;
     meter.finish();
     match ended {
         Some(ended) => ended,
@@ -159,16 +171,8 @@ pub(super) async fn gone(
     let name = &service.spec.name;
     let mut meter = args.meter(context, name.as_str());
     let watch = watch_end(client, service, nodes, &mut meter);
-    let ended = tokio::select! {
-        ended = watch => Some(ended),
-        () = sleep(args.wait_timeout) => None,
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
-            return Err(Interrupted(format!(
-                "\nNo longer waiting; service {name} is removed, and its tasks are being stopped"
-            )).into());
-        }
-    };
+    let goes_on = format!("service {name} is removed, and its tasks are being stopped");
+    let ended = args.patiently(watch, &goes_on).await?;
     meter.finish();
     match ended {
         Some(ended) => ended,
