@@ -150,10 +150,11 @@ const WORKER: &[Row] = &[
     row("rules", &[], NO_CLUSTER),
     row("dns", &[], NO_CLUSTER),
     row("task", &["runtime"], NO_CLUSTER),
-    row("runtime", &[], NO_CLUSTER),
+    row("runtime", &["durable"], NO_CLUSTER),
     row("desired", &[], NO_LINUX),
     row("observed", &[], NO_LINUX),
-    row("db", &["desired"], NO_LINUX),
+    row("db", &["desired", "durable"], NO_LINUX),
+    row("durable", &[], NO_LINUX),
     row("bin", ANY, &[]),
 ];
 

@@ -5,15 +5,12 @@
 //! a snapshot as it comes over the wire.
 
 use crate::desired::Desired;
+use crate::durable;
 use prost::Message;
 use std::fs;
 use std::fs::DirBuilder;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use weft_proto::assignment::Assignments;
@@ -129,17 +126,7 @@ impl Db {
             .recursive(true)
             .mode(0o700)
             .create(&self.dir)?;
-        let temporary = path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(&self.dir)?.sync_all()
+        durable::replace(path, bytes)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod db;
 pub mod describe;
 pub mod desired;
 pub mod dns;
+pub mod durable;
 #[cfg(test)]
 mod fixture;
 pub mod ingress;

@@ -4,12 +4,11 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fs;
-use std::fs::File;
 use std::io::ErrorKind;
-use std::io::Write;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::Path;
+use weft_worker::durable;
 
 /// A node's place in its cluster. Written last when a node founds or joins one: without it, what
 /// else lies in the state directory is the rest of an attempt that failed.
@@ -44,17 +43,8 @@ impl NodeFile {
 
     /// Writes it so that a crash leaves the old one or the new one.
     pub(crate) fn store(&self, path: &Path) -> anyhow::Result<()> {
-        let new = path.with_extension("json.new");
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.sync_all()?;
-            fs::rename(&new, path)?;
-            match path.parent() {
-                Some(dir) => File::open(dir)?.sync_all(),
-                None => Ok(()),
-            }
-        };
-        write().with_context(|| format!("write {}", path.display()))
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
+        text.and_then(|text| durable::replace(path, &text))
+            .with_context(|| format!("write {}", path.display()))
     }
 }

@@ -3,6 +3,7 @@
 //! Every record is written whole under another name, flushed, and renamed: a reader sees all of
 //! it or nothing, also after a power cut.
 
+use crate::durable;
 use crate::runtime::Exit;
 use crate::runtime::TaskLaunch;
 use crate::runtime::cgroup::Cgroups;
@@ -13,7 +14,6 @@ use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -128,18 +128,7 @@ impl TaskDir {
     }
 
     fn write<T: Serialize>(&self, name: &str, record: &T) -> io::Result<()> {
-        let bytes = serde_json::to_vec(record)?;
-        let temporary = self.0.join(format!("{name}.new"));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.0.join(name))?;
-        File::open(&self.0)?.sync_all()
+        durable::replace(&self.0.join(name), &serde_json::to_vec(record)?)
     }
 }
 
