@@ -1,10 +1,14 @@
 //! A node leaves by itself.
 
+use crate::api::Members;
 use crate::propose::Proposer;
 use crate::propose::retry::Decision;
 use crate::propose::retry::transact;
 use crate::store::State;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio::time::timeout;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -16,10 +20,16 @@ use weft_proto::object::Node;
 use weft_proto::wire;
 use weft_proto::wire::membership_server::Membership;
 
+/// How long the managers may take to agree on a group without the leaving one.
+const AGREE_WITHIN: Duration = Duration::from_secs(8);
+/// Between two looks at the group.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// The service `weft.v1.Membership`, the same on every manager.
 #[derive(Clone)]
 pub struct MembershipService {
     proposer: Arc<dyn Proposer>,
+    members: Arc<dyn Members>,
 }
 
 impl std::fmt::Debug for MembershipService {
@@ -29,15 +39,29 @@ impl std::fmt::Debug for MembershipService {
 }
 
 impl MembershipService {
-    /// Changes go through `proposer`.
-    pub fn new(proposer: Arc<dyn Proposer>) -> Self {
-        MembershipService { proposer }
+    /// Changes go through `proposer`; `members` knows the group of managers.
+    pub fn new(proposer: Arc<dyn Proposer>, members: Arc<dyn Members>) -> Self {
+        MembershipService { proposer, members }
     }
 
-    /// Forgets the node; the log's membership follows by itself. A node that is unknown has left.
+    /// Forgets the node, and waits until a manager's voice counts no longer: one that stopped while
+    /// it still does would be missed by the vote on its own removal. A node that is unknown has left.
     async fn forget(&self, id: NodeId) -> Result<(), Status> {
-        let departed = transact(&*self.proposer, |state| depart(state, id)).await;
-        departed.map(|_| ())
+        transact(&*self.proposer, |state| depart(state, id)).await?;
+        let name = id.to_string();
+        let gone = async {
+            while self
+                .members
+                .members()
+                .iter()
+                .any(|member| member.node_id == name)
+            {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(AGREE_WITHIN, gone).await.map_err(|_| {
+            Status::unavailable("the managers have not agreed yet that this node leaves: try again")
+        })
     }
 }
 

@@ -160,7 +160,7 @@ impl Manager {
             proposer.clone(),
             config.entropy.clone(),
             Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
-            group,
+            group.clone(),
         ));
         let peer = PeerServer::new(PeerService::new(raft.clone(), liveness.clone(), broker))
             .max_decoding_message_size(MAX_MESSAGE)
@@ -170,7 +170,7 @@ impl Manager {
             config.clock.clone(),
             config.entropy.clone(),
         );
-        let membership = MembershipService::new(proposer.clone());
+        let membership = MembershipService::new(proposer.clone(), group);
         let incoming = weft_pki::serve_incoming(
             config.listener,
             config.credentials.clone(),

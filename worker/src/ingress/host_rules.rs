@@ -57,13 +57,13 @@ fn publish(rules: &mut Ruleset, mesh: &Mesh) {
     let turn = usize::from(mesh.number.get());
     for slots in CLASSES {
         let [protocol, port] = SERVICE;
-        let key = [protocol, port, Field::Random(slots)];
+        let key = [protocol, port, Field::Turn(slots)];
         let value = [Field::Ip4Destination, Field::DestinationPort];
         let map = Set::map(format!("p4_{slots}"), key, value);
         let services = mesh.ports.iter();
         let services = services.filter(|(_, backends)| class(backends.len()) == slots);
         let elements = services.flat_map(|(service, backends)| {
-            deal(backends, turn).map(|(slot, to)| {
+            deal(backends, turn, number(*service)).map(|(slot, to)| {
                 let mut key = service_key(*service);
                 key.push(Value::Number(slot));
                 (key, vec![Value::Ip4(*to.ip()), Value::Port(to.port())])
@@ -153,6 +153,15 @@ fn guard(rules: &mut Ruleset) {
         Chain::base("forw", Purpose::Filter, Hook::Forward, 0),
         [vec![Expr::oifname(WEFT0), Expr::jump("toward")]],
     );
+}
+
+/// A published port as one number, for the order of its slots.
+fn number((protocol, port): (Protocol, u16)) -> u128 {
+    let protocol = match protocol {
+        Protocol::Tcp => 0,
+        Protocol::Udp => 1 << 16,
+    };
+    u128::from(port) + protocol
 }
 
 /// The key of a published port in sets and maps.

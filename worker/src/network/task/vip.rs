@@ -46,7 +46,7 @@ pub fn rules(vips: &BTreeMap<IpAddr, Vec<IpAddr>>, turn: usize) -> Ruleset {
         let address = destination(v6);
         rules.set(Set::new(known_name(v6), [address]), []);
         for class in CLASSES {
-            let (key, name) = ([address, Field::Random(class)], map_name(v6, class));
+            let (key, name) = ([address, Field::Turn(class)], map_name(v6, class));
             rules.set(Set::map(name.clone(), key, [address]), []);
             out.push(vec![Expr::dnat_map(v6, key, name, false)]);
         }
@@ -83,7 +83,7 @@ fn contents(vips: &BTreeMap<IpAddr, Vec<IpAddr>>, turn: usize) -> Contents {
         let slots = contents.entry(map_name(v6, class(backends.len())));
         slots
             .or_default()
-            .extend(deal(&backends, turn).map(|(slot, backend)| {
+            .extend(deal(&backends, turn, number(*vip)).map(|(slot, backend)| {
                 let key = vec![Value::from(*vip), Value::Number(slot)];
                 (key, vec![Value::from(backend)])
             }));
@@ -105,6 +105,13 @@ fn known_name(v6: bool) -> String {
 
 fn map_name(v6: bool, class: u32) -> String {
     format!("slots{class}_v{}", if v6 { 6 } else { 4 })
+}
+
+fn number(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(addr) => u32::from(addr).into(),
+        IpAddr::V6(addr) => addr.into(),
+    }
 }
 
 #[cfg(test)]
