@@ -6,11 +6,9 @@ use std::time::Duration;
 use weft_rig::Host;
 use weft_tests::Cluster;
 use weft_tests::Whoami;
-use weft_tests::weft_binary;
 
 fn with_whoami(name: &str, replicas: u32) -> anyhow::Result<Cluster> {
     let cluster = Cluster::start(name, 3, 2)?;
-    let weft = weft_binary()?.display().to_string();
     let replicas = replicas.to_string();
     cluster.founder().weft_ok(&["network", "create", "demo"])?;
     cluster.founder().weft_ok(&[
@@ -25,7 +23,7 @@ fn with_whoami(name: &str, replicas: u32) -> anyhow::Result<Cluster> {
         "--publish",
         "8000:8000",
         "--",
-        &weft,
+        "weft",
         "whoami",
     ])?;
     cluster.wait_answers(cluster.nodes(), 8000)?;

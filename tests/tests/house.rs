@@ -98,7 +98,11 @@ const MANAGER: &[Row] = &[
         ],
         NO_ENGINE,
     ),
-    row("departure", &["api", "store", "propose", "status"], NO_ENGINE),
+    row(
+        "departure",
+        &["api", "store", "propose", "status"],
+        NO_ENGINE,
+    ),
     // Knows callers and calls, and nothing of what the calls do.
     row("authz", &[], NO_ENGINE),
     // What other managers ask of this one; neither consensus nor the logs know it.

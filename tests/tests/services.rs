@@ -5,7 +5,6 @@ use weft_tests::Cluster;
 use weft_tests::Whoami;
 use weft_tests::distinct;
 use weft_tests::get_from;
-use weft_tests::weft_binary;
 
 /// Three managers, two workers, and `weft whoami` five times, published on 8000.
 fn five_nodes(name: &str) -> anyhow::Result<Cluster> {
@@ -23,7 +22,7 @@ fn whoami(
     replicas: u32,
     publish: Option<&str>,
 ) -> anyhow::Result<()> {
-    let (weft, replicas) = (weft_binary()?.display().to_string(), replicas.to_string());
+    let replicas = replicas.to_string();
     let mut words = vec![
         "service",
         "create",
@@ -37,7 +36,7 @@ fn whoami(
     if let Some(publish) = publish {
         words.extend(["--publish", publish]);
     }
-    words.extend(["--", &weft, "whoami"]);
+    words.extend(["--", "weft", "whoami"]);
     cluster.founder().weft_ok(&words)?;
     Ok(())
 }

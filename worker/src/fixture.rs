@@ -79,5 +79,6 @@ pub(crate) fn node_facts() -> NodeFacts {
         id: node_id(),
         hostname: "host".to_owned(),
         hidden_dirs: vec!["/var/lib/weft".into(), "/run/weft".into()],
+        program: None,
     }
 }

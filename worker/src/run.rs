@@ -63,6 +63,8 @@ pub struct WorkerConfig {
     pub keystore: Keystore,
     /// The node's resolvers.
     pub resolv_conf: ResolvConf,
+    /// This very program; tasks see it as `weft`.
+    pub program: Option<PathBuf>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Seed of orders and pauses; different on every node and at every start.
@@ -135,6 +137,7 @@ pub async fn run(
             id: config.me,
             hostname: config.description.hostname,
             hidden_dirs: vec![config.state_dir, config.run_dir],
+            program: config.program,
         },
         resolv_conf: config.resolv_conf,
         runtime,

@@ -52,6 +52,7 @@ fn live(root: &Root, role: Role, node: NodeId) -> Arc<LiveCredentials> {
 
 fn config(dir: &Path, root: &Root, managers: Vec<SocketAddr>) -> WorkerConfig {
     WorkerConfig {
+        program: None,
         state_dir: dir.join("state"),
         run_dir: dir.join("run"),
         me: node_id(),

@@ -106,6 +106,10 @@ impl NodeHandle {
             credentials,
             keystore: Keystore::new(paths.identity()),
             resolv_conf: ResolvConf::parse(&resolv_conf),
+            // A program that was replaced while it ran has no path any more.
+            program: std::env::current_exe()
+                .ok()
+                .filter(|program| program.exists()),
             clock: self.clock.clone(),
             seed: rand::random(),
         };

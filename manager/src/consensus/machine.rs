@@ -52,3 +52,54 @@ impl StateMachine for StoreMachine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::network;
+    use weft_proto::CommandId;
+    use weft_proto::command::Change;
+    use weft_proto::convert::decode_result;
+    use weft_proto::time::Timestamp;
+
+    fn machine() -> StoreMachine {
+        StoreMachine(Arc::new(Store::default()))
+    }
+
+    fn create(n: u8) -> Vec<u8> {
+        let command = Command {
+            id: CommandId::from_entropy(n.into()),
+            at: Timestamp::from_millis(1),
+            changes: vec![Change::create(network(n))],
+        };
+        command.encode()
+    }
+
+    #[test]
+    fn a_replica_that_starts_from_a_snapshot_has_the_same_state() {
+        let first = machine();
+        assert_eq!(decode_result(&first.apply(1, &create(1))).unwrap(), Ok(1));
+        let capture = first.snapshot();
+        first.apply(2, &create(2));
+        let second = machine();
+        // Entries without a command lie between the last one and the snapshot's end.
+        second.restore(5, &capture()).unwrap();
+        let view = second.0.view();
+        assert_eq!((view.revision(), view.networks().count()), (5, 1));
+        let again = decode_result(&second.apply(6, &create(1))).unwrap();
+        assert_eq!(
+            again,
+            Ok(1),
+            "a retried command is recognised across snapshots"
+        );
+    }
+
+    #[test]
+    fn an_entry_that_nobody_understands_is_refused_and_passed_by() {
+        let machine = machine();
+        let refused = decode_result(&machine.apply(3, b"\xff\xff")).unwrap();
+        assert_eq!(refused.unwrap_err().kind, ConflictKind::Invalid);
+        assert_eq!(machine.0.view().revision(), 3);
+        assert!(machine.restore(4, b"\xff\xff").is_err());
+    }
+}

@@ -1,7 +1,5 @@
 //! What the demo consists of.
 
-use std::path::Path;
-
 use crate::contract::ServiceOrder;
 
 /// Nodes, in the order they are made; the first three are managers.
@@ -28,9 +26,8 @@ pub(crate) const PROGRAMS: [(&str, &str); 2] =
 
 /// The services. Tasks see the machine's files, but what they write is their own, so Debian's
 /// stock configuration serves all three copies of nginx.
-pub(crate) fn services(weft: &Path) -> Vec<ServiceOrder> {
+pub(crate) fn services() -> Vec<ServiceOrder> {
     let words = |line: &[&str]| line.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let weft = weft.display().to_string();
     vec![
         ServiceOrder {
             name: "web",
@@ -52,7 +49,7 @@ pub(crate) fn services(weft: &Path) -> Vec<ServiceOrder> {
             replicas: 5,
             network: NETWORK,
             publish: Some("8000:8000"),
-            command: words(&[&weft, "whoami"]),
+            command: words(&["weft", "whoami"]),
         },
     ]
 }

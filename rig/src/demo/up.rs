@@ -67,7 +67,7 @@ pub fn up(
     let hosts = nodes(&rig)?;
     let first = hosts.first().ok_or(DemoError::NotUp)?;
     form_cluster(&rig, &hosts, &mut steps)?;
-    deploy(&rig, first, weft, &mut steps)?;
+    deploy(&rig, first, &mut steps)?;
     wait_for_answers(&rig, &hosts, &mut steps)?;
     let summary = Summary {
         nodes: hosts
@@ -207,12 +207,12 @@ fn form_cluster(rig: &Rig, hosts: &[Host], steps: &mut Steps<'_>) -> Result<(), 
     )
 }
 
-fn deploy(rig: &Rig, first: &Host, weft: &Path, steps: &mut Steps<'_>) -> Result<(), DemoError> {
+fn deploy(rig: &Rig, first: &Host, steps: &mut Steps<'_>) -> Result<(), DemoError> {
     let step = format!("weft network create {}", stack::NETWORK);
     steps.run(Some(rig), &step, HINT_WEFT, || {
         first.weft_ok(&contract::network_create(stack::NETWORK))
     })?;
-    for order in stack::services(weft) {
+    for order in stack::services() {
         let step = format!(
             "weft service create {} ({} replicas)",
             order.name, order.replicas
@@ -228,7 +228,7 @@ fn wait_for_answers(rig: &Rig, hosts: &[Host], steps: &mut Steps<'_>) -> Result<
     let Some(first) = hosts.first() else {
         return Ok(());
     };
-    for order in stack::services(Path::new("weft")) {
+    for order in stack::services() {
         let step = format!("wait until {} runs", order.name);
         steps.run(Some(rig), &step, HINT_SLOW, || {
             let what = format!("{} tasks of {} run", order.replicas, order.name);

@@ -1,10 +1,12 @@
 //! What a task's launch order says. Pure.
 
+use crate::runtime::Bind;
 use crate::runtime::Limits;
 use crate::runtime::NanoCpus;
 use crate::runtime::StopPolicy;
 use crate::runtime::TaskLaunch;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 use weft_proto::NodeId;
 use weft_proto::convert::signal_number;
@@ -15,6 +17,10 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Longest host name Linux takes (`__NEW_UTS_LEN`).
 const HOSTNAME_MAX: usize = 64;
+
+/// Where tasks find `weft` itself: on [`DEFAULT_PATH`], so that `weft whoami` is a command on every
+/// node.
+const PROGRAM: &str = "/usr/local/bin/weft";
 
 /// Number of SIGTERM, for a spec whose signal has no number.
 const SIGTERM: u8 = 15;
@@ -28,6 +34,8 @@ pub struct NodeFacts {
     pub hostname: String,
     /// Directories that no task sees: keys, state and sockets of the daemon.
     pub hidden_dirs: Vec<PathBuf>,
+    /// The daemon's own program, which tasks see as [`PROGRAM`], wherever it is installed.
+    pub program: Option<PathBuf>,
 }
 
 /// The launch order of a task in its network namespace. The files by which it finds names are the
@@ -47,8 +55,22 @@ pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts) -> TaskLaunch {
         },
         netns: Some(netns),
         hidden_dirs: node.hidden_dirs.clone(),
+        mounts: node
+            .program
+            .as_deref()
+            .map(own_program)
+            .into_iter()
+            .collect(),
         hostname,
         ..TaskLaunch::new(task.id, Vec::new())
+    }
+}
+
+fn own_program(program: &Path) -> Bind {
+    Bind {
+        source: program.to_owned(),
+        target: PathBuf::from(PROGRAM),
+        read_only: true,
     }
 }
 
@@ -110,6 +132,21 @@ mod tests {
         assert_eq!(launch.hostname, "web.1");
         assert_eq!(launch.netns, Some("/ns".into()));
         assert_eq!(launch.hidden_dirs, node_facts().hidden_dirs);
+    }
+
+    #[test]
+    fn weft_itself_is_a_command_in_every_task() {
+        let facts = NodeFacts {
+            program: Some("/tmp/built/weft".into()),
+            ..node_facts()
+        };
+        let launch = launch(&task(1), "/ns".into(), &facts);
+        let [bind] = launch.mounts.as_slice() else {
+            panic!("{:?}", launch.mounts)
+        };
+        assert_eq!(bind.source, PathBuf::from("/tmp/built/weft"));
+        let dir = bind.target.parent().unwrap().to_str().unwrap();
+        assert!(bind.read_only && DEFAULT_PATH.split(':').any(|entry| entry == dir));
     }
 
     #[test]

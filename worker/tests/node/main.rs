@@ -161,6 +161,7 @@ impl Node {
         let reconciler = Reconciler::new(Parts {
             desired: desired_rx,
             node: NodeFacts {
+                program: None,
                 id: node_id(),
                 hostname: "host".to_owned(),
                 hidden_dirs: vec![dir.to_owned()],
