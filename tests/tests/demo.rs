@@ -35,12 +35,21 @@ fn the_demo_comes_up_answers_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let before = kernel_objects()?;
     let down = Down;
     ok(&["up"])?;
+    let again = ok(&["up"])?;
+    assert!(again.contains("already up"), "{again}");
     let status = ok(&["status"])?;
     for word in ["n1", "n5", "web", "redis", "whoami"] {
         assert!(status.contains(word), "{status}");
     }
     let pong = ok(&["exec", "whoami.1", "--", "redis-cli", "-h", "redis", "ping"])?;
     assert!(pong.contains("PONG"), "{pong}");
+    let killed = ok(&["kill", "leader"])?;
+    let node = killed
+        .split_whitespace()
+        .find(|word| word.starts_with('n'))
+        .unwrap_or_default();
+    ok(&["start", node])?;
+    ok(&["down"])?;
     ok(&["down"])?;
     assert_eq!(kernel_objects()?, before);
     drop(down);

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 use std::process::ExitStatus;
 use weft_rig::demo;
+use weft_rig::demo::DemoError;
 use weft_rig::demo::Progress;
 use weft_rig::layout::Layout;
 
@@ -47,8 +48,15 @@ pub(super) fn run(command: DemoCommand) -> anyhow::Result<ExitCode> {
     match command {
         DemoCommand::Up => {
             let weft = std::env::current_exe().context("cannot find this very program")?;
-            let summary = demo::up(&layout, &weft, &mut tell)?;
-            super::output::text(&summary.to_string())?;
+            match demo::up(&layout, &weft, &mut tell) {
+                Ok(summary) => super::output::text(&summary.to_string())?,
+                // Asked for twice, there once: that is what was wanted.
+                Err(DemoError::AlreadyUp) => {
+                    super::output::text(&format!("{}\n", DemoError::AlreadyUp))?;
+                    super::output::text(&demo::status(&layout)?.to_string())?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         DemoCommand::Status => super::output::text(&demo::status(&layout)?.to_string())?,
         DemoCommand::Down => {

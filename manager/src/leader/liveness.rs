@@ -16,17 +16,11 @@ use weft_proto::wire;
 /// change of manager (about a second) moves no tasks.
 pub(crate) const DOWN_AFTER: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    at: Instant,
-    applied: u64,
-}
-
 /// When each node was last heard, by any manager. In memory: a new leader begins with a grace
 /// period for everyone.
 #[derive(Debug, Default)]
 pub struct Liveness {
-    seen: Mutex<BTreeMap<NodeId, Seen>>,
+    seen: Mutex<BTreeMap<NodeId, Instant>>,
 }
 
 impl Liveness {
@@ -39,28 +33,14 @@ impl Liveness {
             };
             let age = Duration::from_millis(heard.age_ms);
             let at = now.checked_sub(age).unwrap_or(now);
-            let entry = seen.entry(node).or_insert(Seen {
-                at,
-                applied: heard.applied_revision,
-            });
-            entry.at = entry.at.max(at);
-            entry.applied = entry.applied.max(heard.applied_revision);
+            let last = seen.entry(node).or_insert(at);
+            *last = at.max(*last);
         }
     }
 
     /// Forgets everything: what an earlier term heard says nothing about now.
     pub fn reset(&self) {
         self.seen.lock().clear();
-    }
-
-    /// The least revision that every node that answers has applied; `None` when none does.
-    pub fn applied_by_all(&self, state: &State) -> Option<u64> {
-        let seen = self.seen.lock();
-        state
-            .nodes()
-            .filter(|node| node.status.state == NodeState::Ready)
-            .filter_map(|node| seen.get(&node.id).map(|seen| seen.applied))
-            .min()
     }
 
     /// The changes that make nodes ready or down. `since`: when this manager took office.
@@ -73,12 +53,12 @@ impl Liveness {
     ) -> Vec<Change> {
         let seen = self.seen.lock();
         let silence = |node: &Node| {
-            let last = seen.get(&node.id).map_or(since, |seen| seen.at.max(since));
+            let last = seen.get(&node.id).map_or(since, |seen| since.max(*seen));
             now.saturating_duration_since(last)
         };
         let heard = |node: &Node| {
             seen.get(&node.id)
-                .is_some_and(|s| now.saturating_duration_since(s.at) < DOWN_AFTER)
+                .is_some_and(|at| now.saturating_duration_since(*at) < DOWN_AFTER)
         };
         let changed = state.nodes().filter_map(|node| {
             let (next, message) = match node.status.state {
