@@ -1,4 +1,4 @@
-//! Cuts off nodes that were removed: their certificates are good for weeks, their membership is not.
+//! Cuts off nodes that were removed: their certificates are good for a day, their membership is not.
 
 use crate::store::State;
 use crate::store::Store;
