@@ -72,6 +72,7 @@ pub(crate) fn node(n: u16) -> Node {
                 memory_bytes: 8 << 30,
             },
             runtimes: vec![Runtime::Process],
+            generic: std::collections::BTreeMap::new(),
         },
         status: NodeStatus {
             state: NodeState::Ready,
@@ -116,6 +117,9 @@ pub(crate) fn task_spec() -> TaskSpec {
         stop_signal: defaults::STOP_SIGNAL.to_owned(),
         stop_grace: defaults::STOP_GRACE,
         force_update: 0,
+        preferences: Vec::new(),
+        max_per_node: None,
+        reserved_generic: std::collections::BTreeMap::new(),
     }
 }
 
@@ -129,11 +133,16 @@ pub(crate) fn service(n: u8, replicas: u32) -> Service {
             task: task_spec(),
             mode: Mode::Replicated { replicas },
             update: defaults::UPDATE,
+            rollback: defaults::ROLLBACK,
+            schedule: None,
             endpoint_mode: EndpointMode::Vip,
             ports: Vec::new(),
         },
         vips: BTreeMap::new(),
         ports: Vec::new(),
+        previous: None,
+        update: None,
+        run: None,
     }
 }
 
@@ -145,6 +154,7 @@ pub(crate) fn task(n: u128, service: &Service) -> Task {
         service: service.id,
         service_name: service.spec.name.clone(),
         slot: 1,
+        iteration: 0,
         node: None,
         spec: service.spec.task.clone(),
         status: TaskStatus {

@@ -1,6 +1,8 @@
 //! Every default that a user can see, with its reason.
 
 use crate::object::ClusterSettings;
+use crate::spec::FailureAction;
+use crate::spec::Ratio;
 use crate::spec::Resources;
 use crate::spec::RestartCondition;
 use crate::spec::RestartPolicy;
@@ -47,12 +49,20 @@ pub const RESTART: RestartPolicy = RestartPolicy {
     max_attempts: 0,
     window: Duration::ZERO,
 };
-/// How changes roll over: one slot at a time, the old task first, as in Swarm mode.
+/// How changes roll over: one slot at a time, the old task first, and the first failure stops it
+/// while the rest of the service goes on as it was; as in Swarm mode.
 pub const UPDATE: UpdateConfig = UpdateConfig {
     parallelism: 1,
     delay: Duration::ZERO,
     order: UpdateOrder::StopFirst,
+    monitor: MONITOR,
+    failure_action: FailureAction::Pause,
+    max_failure_ratio: Ratio::NONE,
 };
+/// How a return to the previous spec rolls over: as a change does.
+pub const ROLLBACK: UpdateConfig = UPDATE;
+/// How long a replaced task is watched for failure; the same as Swarm mode's.
+pub const MONITOR: Duration = Duration::from_secs(5);
 /// No limits and no reservations.
 pub const RESOURCES: Resources = Resources {
     nano_cpus: 0,

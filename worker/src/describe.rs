@@ -3,6 +3,7 @@
 use std::fs;
 use std::thread;
 use weft_proto::object::NodeDescription;
+use weft_proto::spec::Generic;
 use weft_proto::spec::Resources;
 use weft_proto::spec::Runtime;
 
@@ -24,6 +25,7 @@ pub fn describe(hostname: String, version: &str) -> NodeDescription {
             memory_bytes: memory(&meminfo).unwrap_or(0),
         },
         runtimes: vec![Runtime::Process],
+        generic: Generic::new(),
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn task(n: u32) -> Task {
         service: ServiceId::from_entropy(1),
         service_name: "web".parse().unwrap(),
         slot: n,
+        iteration: 0,
         node: Some(node_id()),
         spec: TaskSpec {
             runtime: Runtime::Process,
@@ -48,6 +49,9 @@ pub(crate) fn task(n: u32) -> Task {
             stop_signal: defaults::STOP_SIGNAL.to_owned(),
             stop_grace: defaults::STOP_GRACE,
             force_update: 0,
+            preferences: Vec::new(),
+            max_per_node: None,
+            reserved_generic: std::collections::BTreeMap::new(),
         },
         status: status(TaskState::Assigned),
         desired: DesiredState::Running,

@@ -46,11 +46,16 @@ pub(crate) fn service(replicas: u32) -> Service {
         id: ServiceId::from_entropy(u128::MAX / 3),
         vips: BTreeMap::from([(network(), [10, 0, 0, 2].into())]),
         ports: vec![port],
+        previous: None,
+        update: None,
+        run: None,
         spec: ServiceSpec {
             name: "web".parse().unwrap(),
             labels: BTreeMap::from([("tier".to_owned(), "front".to_owned())]),
             mode: Mode::Replicated { replicas },
             update: defaults::UPDATE,
+            rollback: defaults::ROLLBACK,
+            schedule: None,
             endpoint_mode: EndpointMode::Vip,
             ports: vec![port],
             task: TaskSpec {
@@ -71,6 +76,9 @@ pub(crate) fn service(replicas: u32) -> Service {
                 stop_signal: defaults::STOP_SIGNAL.to_owned(),
                 stop_grace: defaults::STOP_GRACE,
                 force_update: 0,
+                preferences: Vec::new(),
+                max_per_node: None,
+                reserved_generic: std::collections::BTreeMap::new(),
             },
         },
     }
@@ -89,6 +97,7 @@ pub(crate) fn task(service: &Service, slot: u32, number: u32, state: TaskState) 
         service: service.id,
         service_name: service.spec.name.clone(),
         slot,
+        iteration: 0,
         node: None,
         spec: service.spec.task.clone(),
         status: TaskStatus {

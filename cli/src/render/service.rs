@@ -9,7 +9,6 @@ use weft_proto::Name;
 use weft_proto::ServiceId;
 use weft_proto::object::Service;
 use weft_proto::spec::EndpointMode;
-use weft_proto::spec::Mode;
 use weft_proto::spec::Port;
 use weft_proto::spec::Resources;
 use weft_proto::spec::RestartCondition;
@@ -21,7 +20,7 @@ use weft_proto::spec::UpdateOrder;
 pub(crate) struct ServiceRow {
     pub(crate) id: ServiceId,
     pub(crate) name: Name,
-    pub(crate) mode: &'static str,
+    pub(crate) mode: String,
     /// How many tasks run.
     pub(crate) running: u32,
     /// How many should.
@@ -43,11 +42,9 @@ fn row((service, running): &(Service, u32)) -> ServiceRow {
     ServiceRow {
         id: service.id,
         name: spec.name.clone(),
-        mode: match spec.mode {
-            Mode::Replicated { .. } => "replicated",
-        },
+        mode: spec.mode.to_string(),
         running: *running,
-        replicas: spec.replicas(),
+        replicas: spec.mode.slots().unwrap_or(*running),
         runtime: runtime(spec.task.runtime),
         command: spec.task.command.clone(),
         ports: service.ports.clone(),
@@ -61,7 +58,7 @@ pub(crate) fn table(rows: &[ServiceRow]) -> String {
         [
             row.id.short().to_owned(),
             row.name.to_string(),
-            row.mode.to_owned(),
+            row.mode.clone(),
             format!("{}/{}", row.running, row.replicas),
             shortened(&command_line(&row.command)),
             ports(&row.ports),
@@ -186,7 +183,10 @@ pub(crate) fn inspect(
         ("Labels", labels.collect::<Vec<_>>().join(", ")),
         (
             "Mode",
-            format!("replicated, {running} of {} run", spec.replicas()),
+            match spec.mode.slots() {
+                Some(slots) => format!("{}, {running} of {slots} run", spec.mode),
+                None => format!("{}, {running} run", spec.mode),
+            },
         ),
         ("Command", command_line(&task.command)),
         ("Environment", task.env.join(" ")),

@@ -101,8 +101,7 @@ fn tasks(service: &wire::Service) -> Vec<wire::Task> {
                     exit_code: None,
                 }),
                 desired_state: desired.number(),
-                addresses: Vec::new(),
-                ingress_addr: String::new(),
+                ..wire::Task::default()
             });
         }
     }
@@ -248,7 +247,7 @@ impl Control for Server {
             id: ServiceId::from_entropy(1000 + u128::from(memory.version)).to_string(),
             ports: spec.ports.clone(),
             spec: Some(spec),
-            vips: Vec::new(),
+            ..wire::Service::default()
         };
         memory.services.push(service.clone());
         Ok(Response::new(wire::CreateServiceResponse {

@@ -51,6 +51,9 @@ pub(super) fn create(
         vips: choose_vips(state, &spec, &Vips::new())?,
         ports: choose_ports(state, id, &spec.ports, &[])?,
         spec,
+        previous: None,
+        update: None,
+        run: None,
     };
     changes.push(Change::create(service.clone()));
     Ok(Decision {
@@ -86,6 +89,9 @@ pub(super) fn update(
         vips: choose_vips(state, &spec, &old.vips)?,
         ports: choose_ports(state, old.id, &spec.ports, &old.ports)?,
         spec,
+        previous: old.previous.clone(),
+        update: old.update.clone(),
+        run: old.run,
     };
     if service == *old {
         changes.clear();

@@ -14,6 +14,7 @@ use weft_proto::TaskId;
 use weft_proto::command::Change;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::spec::Mode;
 use weft_proto::spec::UpdateOrder;
 use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
@@ -22,6 +23,7 @@ use weft_proto::time::Timestamp;
 struct Planner<'a> {
     state: &'a State,
     service: &'a Service,
+    replicas: u32,
     now: Timestamp,
     new_id: &'a mut dyn FnMut() -> TaskId,
     plan: &'a mut Plan,
@@ -35,15 +37,18 @@ pub(super) fn plan(
     new_id: &mut dyn FnMut() -> TaskId,
     plan: &mut Plan,
 ) {
+    let Mode::Replicated { replicas } = service.spec.mode else {
+        return;
+    };
     let slots = slots(state, service);
     let mut planner = Planner {
         state,
         service,
+        replicas,
         now,
         new_id,
         plan,
     };
-    let replicas = service.spec.replicas();
     // The highest slots go first: they were placed last, so the spread of the rest stays even.
     for slot in slots
         .range(replicas.saturating_add(1)..)
@@ -104,11 +109,8 @@ impl Planner<'_> {
     /// Replaces tasks of an old spec, so many slots at a time.
     fn update(&mut self, slots: &BTreeMap<u32, Slot>) {
         let config = self.service.spec.update;
-        let in_range = || {
-            slots
-                .range(1..=self.service.spec.replicas())
-                .map(|(n, slot)| (*n, slot))
-        };
+        let replicas = self.replicas;
+        let in_range = || slots.range(1..=replicas).map(|(n, slot)| (*n, slot));
         for (_, slot) in in_range() {
             self.retire(slot);
         }

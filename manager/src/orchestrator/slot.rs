@@ -97,6 +97,7 @@ pub(super) fn new_task(id: TaskId, service: &Service, slot: u32, now: Timestamp)
         service: service.id,
         service_name: service.spec.name.clone(),
         slot,
+        iteration: 0,
         node: None,
         spec: service.spec.task.clone(),
         status: TaskStatus {

@@ -75,7 +75,8 @@ fn matches(info: &NodeInfo, constraint: &Constraint) -> bool {
             .cloned()
             .unwrap_or_default(),
     };
-    value.eq_ignore_ascii_case(&constraint.value) == constraint.equal
+    let among = |wanted: &String| value.eq_ignore_ascii_case(wanted);
+    constraint.values.iter().any(among) == constraint.equal
 }
 
 /// All refusals in one line: `no suitable node: 1 not ready, 2 drained`.

@@ -13,6 +13,7 @@ use crate::id::TaskId;
 use crate::name::Name;
 use crate::object::Cluster;
 use crate::object::ClusterSettings;
+use crate::object::JobRun;
 use crate::object::ManagerStatus;
 use crate::object::Meta;
 use crate::object::Network;
@@ -21,10 +22,14 @@ use crate::object::NodeDescription;
 use crate::object::NodeState;
 use crate::object::NodeStatus;
 use crate::object::Service;
+use crate::object::UpdateState;
+use crate::object::UpdateStatus;
 use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::Constraint;
 use crate::spec::EndpointMode;
+use crate::spec::FailureAction;
+use crate::spec::Generic;
 use crate::spec::Labels;
 use crate::spec::Mode;
 use crate::spec::NetworkRef;
@@ -32,11 +37,13 @@ use crate::spec::NetworkSpec;
 use crate::spec::NodeSpec;
 use crate::spec::Port;
 use crate::spec::Protocol;
+use crate::spec::Ratio;
 use crate::spec::Resources;
 use crate::spec::RestartCondition;
 use crate::spec::RestartPolicy;
 use crate::spec::Runtime;
 use crate::spec::ServiceSpec;
+use crate::spec::SpreadPreference;
 use crate::spec::TaskSpec;
 use crate::spec::UpdateConfig;
 use crate::spec::UpdateOrder;
@@ -53,6 +60,7 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 macro_rules! ids {
@@ -178,14 +186,16 @@ pub(super) fn node_spec() -> impl Strategy<Value = NodeSpec> {
 
 pub(super) fn description() -> impl Strategy<Value = NodeDescription> {
     let runtimes = vec(Just(Runtime::Process), 0..2);
-    (text(), text(), text(), text(), resources(), runtimes).prop_map(
-        |(hostname, os, arch, version, resources, runtimes)| NodeDescription {
+    let has = (resources(), runtimes, generic());
+    (text(), text(), text(), text(), has).prop_map(
+        |(hostname, os, arch, version, (resources, runtimes, generic))| NodeDescription {
             hostname,
             os,
             arch,
             version,
             resources,
             runtimes,
+            generic,
         },
     )
 }
@@ -269,11 +279,27 @@ fn networks() -> impl Strategy<Value = Vec<NetworkRef>> {
 
 fn constraint() -> impl Strategy<Value = Constraint> {
     let key = select(vec!["node.id", "node.role", "node.labels.disk"]);
-    (key, any::<bool>(), "[a-z0-9]{1,8}").prop_map(|(key, equal, value)| Constraint {
+    let values = vec("[a-z0-9]{1,8}", 1..3);
+    (key, any::<bool>(), values).prop_map(|(key, equal, values)| Constraint {
         key: key.to_owned(),
         equal,
-        value,
+        values,
     })
+}
+
+fn preference() -> impl Strategy<Value = SpreadPreference> {
+    select(vec![
+        "node.labels.zone",
+        "node.labels.rack",
+        "node.hostname",
+    ])
+    .prop_map(|key| SpreadPreference {
+        key: key.to_owned(),
+    })
+}
+
+fn generic() -> impl Strategy<Value = Generic> {
+    btree_map("[a-z]{1,6}", 1..=u64::MAX, 0..3)
 }
 
 pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
@@ -290,6 +316,9 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
         resources(),
         vec(constraint(), 0..3),
         networks(),
+        vec(preference(), 0..3),
+        any::<u32>().prop_map(NonZeroU32::new),
+        generic(),
     );
     let end = (
         restart(),
@@ -308,6 +337,9 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
         reservations: place.1,
         constraints: place.2,
         networks: place.3,
+        preferences: place.4,
+        max_per_node: place.5,
+        reserved_generic: place.6,
         restart: end.0,
         stop_signal: end.1.to_owned(),
         stop_grace: Duration::from_millis(end.2),
@@ -335,47 +367,109 @@ fn ports() -> impl Strategy<Value = Vec<Port>> {
     })
 }
 
-pub(super) fn service_spec() -> impl Strategy<Value = ServiceSpec> {
+fn update_config(actions: Vec<FailureAction>) -> impl Strategy<Value = UpdateConfig> {
     let order = select(vec![UpdateOrder::StopFirst, UpdateOrder::StartFirst]);
-    let update =
-        (any::<u32>(), millis(), order).prop_map(|(parallelism, delay, order)| UpdateConfig {
+    let ratio = (0..=1000u32).prop_map(|number| Ratio::from_thousandths(number).unwrap());
+    let failure = (millis(), select(actions), ratio);
+    (any::<u32>(), millis(), order, failure).prop_map(|(parallelism, delay, order, failure)| {
+        UpdateConfig {
             parallelism,
             delay,
             order,
-        });
+            monitor: failure.0,
+            failure_action: failure.1,
+            max_failure_ratio: failure.2,
+        }
+    })
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    let slots = 0..=MAX_REPLICAS;
+    prop_oneof![
+        slots
+            .clone()
+            .prop_map(|replicas| Mode::Replicated { replicas }),
+        Just(Mode::Global),
+        (slots, any::<u32>()).prop_map(|(completions, max_concurrent)| Mode::ReplicatedJob {
+            completions,
+            max_concurrent,
+        }),
+        Just(Mode::GlobalJob),
+    ]
+}
+
+pub(super) fn service_spec() -> impl Strategy<Value = ServiceSpec> {
+    let stopping = vec![FailureAction::Pause, FailureAction::Continue];
+    let all = [stopping.clone(), vec![FailureAction::Rollback]].concat();
+    let rolls = (update_config(all), update_config(stopping));
     let endpoint_mode = select(vec![EndpointMode::Vip, EndpointMode::Dnsrr]);
-    let replicas = 0..=MAX_REPLICAS;
+    let schedule = option::of(select(vec!["* * * * *", "@daily", "30 4 * * MON"]));
+    let runs = (mode(), schedule);
     (
         name(),
         labels(),
         task_spec(),
-        replicas,
-        update,
+        runs,
+        rolls,
         endpoint_mode,
         ports(),
     )
         .prop_map(
-            |(name, labels, task, replicas, update, endpoint_mode, ports)| ServiceSpec {
-                name,
-                labels,
-                task,
-                mode: Mode::Replicated { replicas },
-                update,
-                endpoint_mode,
-                ports,
+            |(name, labels, task, (mode, schedule), (update, rollback), endpoint_mode, ports)| {
+                ServiceSpec {
+                    name,
+                    labels,
+                    task,
+                    mode,
+                    update,
+                    rollback,
+                    schedule: schedule
+                        .filter(|_| mode.is_job())
+                        .map(|text| text.parse().unwrap()),
+                    endpoint_mode,
+                    ports,
+                }
             },
         )
 }
 
+fn update_status() -> impl Strategy<Value = UpdateStatus> {
+    let state = select(vec![
+        UpdateState::Updating,
+        UpdateState::Paused,
+        UpdateState::Completed,
+        UpdateState::RollingBack,
+        UpdateState::RollbackPaused,
+        UpdateState::RollbackCompleted,
+    ]);
+    (state, at(), option::of(at()), text()).prop_map(|(state, started, ended, message)| {
+        UpdateStatus {
+            state,
+            started,
+            ended,
+            message,
+        }
+    })
+}
+
 pub(super) fn service() -> impl Strategy<Value = Service> {
     let vips = btree_map(network_id(), ip(), 0..3);
-    (meta(), service_id(), service_spec(), vips, ports()).prop_map(
-        |(meta, id, spec, vips, ports)| Service {
+    let run = (any::<u64>(), at()).prop_map(|(iteration, started)| JobRun { iteration, started });
+    let history = (
+        option::of(service_spec().prop_map(Box::new)),
+        option::of(update_status()),
+        option::of(run),
+    );
+    (meta(), service_id(), service_spec(), vips, ports(), history).prop_map(
+        |(meta, id, spec, vips, ports, (previous, update, run))| Service {
             meta,
             id,
             spec,
             vips,
             ports,
+            previous,
+            update,
+            run,
         },
     )
 }

@@ -55,6 +55,7 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
         option::of(node_id()),
         btree_map(network_id(), ip(), 0..3),
         option::of(any::<Ipv4Addr>()),
+        any::<u64>(),
     );
     (who, place, task_spec(), task_status(), desired).prop_map(
         |(who, place, spec, status, desired)| Task {
@@ -63,6 +64,7 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
             service: who.2,
             service_name: who.3,
             slot: who.4,
+            iteration: place.3,
             node: place.0,
             spec,
             status,

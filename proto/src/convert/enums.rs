@@ -4,9 +4,11 @@
 use crate::command::ConflictKind;
 use crate::convert::ConvertError;
 use crate::object::NodeState;
+use crate::object::UpdateState;
 use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::EndpointMode;
+use crate::spec::FailureAction;
 use crate::spec::Protocol;
 use crate::spec::RestartCondition;
 use crate::spec::Runtime;
@@ -82,6 +84,27 @@ same_variants!(
         StartFirst
     },
     "use stop-first or start-first"
+);
+same_variants!(
+    wire::FailureAction,
+    FailureAction {
+        Pause,
+        Continue,
+        Rollback
+    },
+    "use pause, continue or rollback"
+);
+same_variants!(
+    wire::update_status::State,
+    UpdateState {
+        Updating,
+        Paused,
+        Completed,
+        RollingBack,
+        RollbackPaused,
+        RollbackCompleted
+    },
+    "use a state of an update"
 );
 same_variants!(wire::Runtime, Runtime { Process }, "use process");
 same_variants!(

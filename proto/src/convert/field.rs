@@ -4,6 +4,8 @@ use crate::convert::ConvertError;
 use crate::convert::limits::SUBNET_PREFIXES_V4;
 use crate::convert::limits::SUBNET_PREFIXES_V6;
 use crate::id::NetworkId;
+use crate::name::Name;
+use crate::spec::Generic;
 use crate::spec::Labels;
 use crate::wire;
 use ipnet::IpNet;
@@ -233,4 +235,37 @@ pub(super) fn wire_labels(labels: &Labels) -> Vec<wire::Label> {
             value: value.clone(),
         })
         .collect()
+}
+
+/// Counted resources, as they travel.
+pub(super) fn wire_generic(generic: &Generic) -> Vec<wire::GenericResource> {
+    let pairs = generic.iter();
+    pairs
+        .map(|(name, count)| wire::GenericResource {
+            name: name.clone(),
+            count: *count,
+        })
+        .collect()
+}
+
+/// The inverse of [`wire_generic`]. Zero of something is nothing.
+pub(super) fn generic(
+    field: &str,
+    wire: Vec<wire::GenericResource>,
+) -> Result<Generic, ConvertError> {
+    let mut generic = Generic::new();
+    for (index, resource) in wire.into_iter().enumerate() {
+        let refuse = |problem| ConvertError::at(&format!("{field}[{index}].name"), problem);
+        let name: Name = resource
+            .name
+            .parse()
+            .map_err(|err| refuse(format!("{err}")))?;
+        if resource.count == 0 {
+            continue;
+        }
+        if generic.insert(name.to_string(), resource.count).is_some() {
+            return Err(refuse(format!("{name} is given twice")));
+        }
+    }
+    Ok(generic)
 }

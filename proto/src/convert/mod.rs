@@ -10,6 +10,7 @@ mod enums;
 mod error;
 mod field;
 mod limits;
+mod mode;
 mod network;
 mod node;
 mod object;
@@ -19,6 +20,7 @@ mod signal;
 mod snapshot;
 mod task;
 mod task_spec;
+mod update;
 
 #[cfg(test)]
 mod arbitrary;

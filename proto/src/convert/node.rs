@@ -106,6 +106,7 @@ impl From<&NodeDescription> for wire::NodeDescription {
                     Runtime::Process => PROCESS.to_owned(),
                 })
                 .collect(),
+            generic: field::wire_generic(&description.generic),
         }
     }
 }
@@ -127,6 +128,11 @@ impl From<wire::NodeDescription> for NodeDescription {
                 .iter()
                 .filter(|name| *name == PROCESS)
                 .map(|_| Runtime::Process)
+                .collect(),
+            generic: wire
+                .generic
+                .into_iter()
+                .map(|resource| (resource.name, resource.count))
                 .collect(),
         }
     }

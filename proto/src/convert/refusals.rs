@@ -67,7 +67,7 @@ fn what_is_not_said_takes_the_defaults() {
     let mut wire = least();
     wire.ports = vec![port(0, 80, 0)];
     let spec = ServiceSpec::try_from(wire).unwrap();
-    assert_eq!(spec.replicas(), 2);
+    assert_eq!(spec.mode.slots(), Some(2));
     assert_eq!(spec.update, defaults::UPDATE);
     assert_eq!(spec.endpoint_mode, EndpointMode::Vip);
     assert_eq!(spec.ports[0].protocol, Protocol::Tcp);
@@ -104,7 +104,46 @@ fn service_specs_are_refused_in_words() {
     assert_eq!(service(|s| s.task = None), "service.task: is missing");
     assert_eq!(
         service(|s| s.replicated = None),
-        "service.replicated: is missing"
+        "service.mode: is missing: say replicated, global, replicated_job or global_job"
+    );
+    assert_eq!(
+        service(|s| s.global = Some(wire::GlobalMode {})),
+        "service.mode: is said twice: replicated and global; use one of them"
+    );
+    assert_eq!(
+        service(|s| {
+            s.replicated = None;
+            s.replicated_job = Some(wire::ReplicatedJobMode {
+                completions: 10_001,
+                max_concurrent: 1,
+            });
+        }),
+        "service.replicated_job.completions: 10001 are too many: use at most 10000"
+    );
+    assert_eq!(
+        service(|s| s.schedule = "@daily".into()),
+        "service.schedule: is for jobs only, and the mode is replicated: use replicated-job or \
+         global-job"
+    );
+    assert_eq!(
+        service(|s| {
+            s.rollback = Some(wire::UpdateConfig {
+                failure_action: wire::FailureAction::Rollback.into(),
+                ..wire::UpdateConfig::default()
+            });
+        }),
+        "service.rollback.failure_action: is rollback: a rollback cannot be rolled back, use pause \
+         or continue"
+    );
+    assert_eq!(
+        service(|s| {
+            s.update = Some(wire::UpdateConfig {
+                max_failure_thousandths: 1001,
+                ..wire::UpdateConfig::default()
+            });
+        }),
+        "service.update.max_failure_thousandths: 1001 thousandths is no ratio: use a number from 0 \
+         to 1 with at most three decimals, like 0.25"
     );
     assert_eq!(
         service(|s| s.replicated = Some(wire::ReplicatedMode { replicas: 10_001 })),

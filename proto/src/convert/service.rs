@@ -3,21 +3,20 @@
 use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
-use crate::convert::limits::MAX_REPLICAS;
+use crate::convert::mode;
 use crate::convert::task_spec;
+use crate::convert::update;
 use crate::defaults;
 use crate::id::NetworkId;
 use crate::object::Service;
 use crate::spec::EndpointMode;
-use crate::spec::Mode;
+use crate::spec::FailureAction;
 use crate::spec::Port;
 use crate::spec::Protocol;
+use crate::spec::Schedule;
 use crate::spec::ServiceSpec;
-use crate::spec::UpdateConfig;
-use crate::spec::UpdateOrder;
 use crate::wire;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 impl From<&Service> for wire::Service {
     fn from(service: &Service) -> Self {
@@ -34,6 +33,9 @@ impl From<&Service> for wire::Service {
                 })
                 .collect(),
             ports: service.ports.iter().map(Into::into).collect(),
+            previous: service.previous.as_deref().map(Into::into),
+            update: service.update.as_ref().map(Into::into),
+            run: service.run.map(Into::into),
         }
     }
 }
@@ -47,6 +49,17 @@ pub(super) fn read(wire: wire::Service) -> Result<Service, ConvertError> {
         spec: read_spec(spec).map_err(|e| e.within("spec"))?,
         vips: field::addresses("vips", vips)?,
         ports: read_ports(wire.ports)?,
+        previous: wire
+            .previous
+            .map(|spec| read_spec(spec).map(Box::new))
+            .transpose()
+            .map_err(|e| e.within("previous"))?,
+        update: wire
+            .update
+            .map(update::read_status)
+            .transpose()
+            .map_err(|e| e.within("update"))?,
+        run: wire.run.map(Into::into),
     })
 }
 
@@ -54,38 +67,57 @@ door!(Service => Service, read, "service");
 
 impl From<&ServiceSpec> for wire::ServiceSpec {
     fn from(spec: &ServiceSpec) -> Self {
-        let Mode::Replicated { replicas } = spec.mode;
-        wire::ServiceSpec {
+        let mut wire = wire::ServiceSpec {
             name: spec.name.to_string(),
             labels: field::wire_labels(&spec.labels),
             task: Some((&spec.task).into()),
-            replicated: Some(wire::ReplicatedMode { replicas }),
             update: Some((&spec.update).into()),
+            rollback: Some((&spec.rollback).into()),
             endpoint_mode: wire::EndpointMode::from(spec.endpoint_mode).into(),
             ports: spec.ports.iter().map(Into::into).collect(),
-        }
+            schedule: spec
+                .schedule
+                .as_ref()
+                .map(Schedule::to_string)
+                .unwrap_or_default(),
+            ..wire::ServiceSpec::default()
+        };
+        mode::write(spec.mode, &mut wire);
+        wire
     }
 }
 
 fn read_spec(wire: wire::ServiceSpec) -> Result<ServiceSpec, ConvertError> {
+    let mode = mode::read(&wire)?;
     let task = field::required("task", wire.task)?;
-    // No default: a mode that a newer version invents must not run as something else here.
-    let replicas = field::required("replicated", wire.replicated)?.replicas;
-    if replicas > MAX_REPLICAS {
+    let schedule = field::optional("schedule", &wire.schedule, field::parse::<Schedule>)?;
+    if schedule.is_some() && !mode.is_job() {
         return Err(ConvertError::at(
-            "replicated.replicas",
-            format!("{replicas} are too many: use at most {MAX_REPLICAS}"),
+            "schedule",
+            format!("is for jobs only, and the mode is {mode}: use replicated-job or global-job"),
+        ));
+    }
+    let rollback = match wire.rollback {
+        Some(rollback) => update::read(rollback).map_err(|e| e.within("rollback"))?,
+        None => defaults::ROLLBACK,
+    };
+    if rollback.failure_action == FailureAction::Rollback {
+        return Err(ConvertError::at(
+            "rollback.failure_action",
+            "is rollback: a rollback cannot be rolled back, use pause or continue",
         ));
     }
     Ok(ServiceSpec {
         name: field::parse("name", &wire.name)?,
         labels: field::labels(wire.labels)?,
         task: task_spec::read(task).map_err(|e| e.within("task"))?,
-        mode: Mode::Replicated { replicas },
+        mode,
         update: match wire.update {
-            Some(update) => read_update(update).map_err(|e| e.within("update"))?,
+            Some(update) => update::read(update).map_err(|e| e.within("update"))?,
             None => defaults::UPDATE,
         },
+        rollback,
+        schedule,
         endpoint_mode: field::enumeration_or::<wire::EndpointMode, EndpointMode>(
             "endpoint_mode",
             wire.endpoint_mode,
@@ -114,30 +146,6 @@ pub fn resolve_networks(
     }
     spec.try_into()
 }
-
-impl From<&UpdateConfig> for wire::UpdateConfig {
-    fn from(update: &UpdateConfig) -> Self {
-        wire::UpdateConfig {
-            parallelism: update.parallelism,
-            delay_ms: field::millis(update.delay),
-            order: wire::UpdateOrder::from(update.order).into(),
-        }
-    }
-}
-
-fn read_update(wire: wire::UpdateConfig) -> Result<UpdateConfig, ConvertError> {
-    Ok(UpdateConfig {
-        parallelism: wire.parallelism,
-        delay: Duration::from_millis(wire.delay_ms),
-        order: field::enumeration_or::<wire::UpdateOrder, UpdateOrder>(
-            "order",
-            wire.order,
-            defaults::UPDATE.order,
-        )?,
-    })
-}
-
-door!(UpdateConfig => UpdateConfig, read_update, "update");
 
 impl From<&Port> for wire::Port {
     fn from(port: &Port) -> Self {

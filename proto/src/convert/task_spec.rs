@@ -13,9 +13,11 @@ use crate::spec::Resources;
 use crate::spec::RestartCondition;
 use crate::spec::RestartPolicy;
 use crate::spec::Runtime;
+use crate::spec::SpreadPreference;
 use crate::spec::TaskSpec;
 use crate::wire;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 impl From<&TaskSpec> for wire::TaskSpec {
@@ -39,6 +41,15 @@ impl From<&TaskSpec> for wire::TaskSpec {
             stop_signal: spec.stop_signal.clone(),
             stop_grace_ms: Some(field::millis(spec.stop_grace)),
             force_update: spec.force_update,
+            preferences: spec
+                .preferences
+                .iter()
+                .map(|preference| wire::SpreadPreference {
+                    key: preference.key.clone(),
+                })
+                .collect(),
+            max_per_node: spec.max_per_node.map_or(0, NonZeroU32::get),
+            reserved_generic: field::wire_generic(&spec.reserved_generic),
         }
     }
 }
@@ -69,6 +80,11 @@ pub(super) fn read(wire: wire::TaskSpec) -> Result<TaskSpec, ConvertError> {
             .unwrap_or_else(|| defaults::STOP_SIGNAL.to_owned()),
         stop_grace: read_grace(wire.stop_grace_ms)?,
         force_update: wire.force_update,
+        preferences: field::list("preferences", wire.preferences, |preference| {
+            field::parse::<SpreadPreference>("key", &format!("spread={}", preference.key))
+        })?,
+        max_per_node: NonZeroU32::new(wire.max_per_node),
+        reserved_generic: field::generic("reserved_generic", wire.reserved_generic)?,
     })
 }
 

@@ -14,7 +14,10 @@ pub use node::Node;
 pub use node::NodeDescription;
 pub use node::NodeState;
 pub use node::NodeStatus;
+pub use service::JobRun;
 pub use service::Service;
+pub use service::UpdateState;
+pub use service::UpdateStatus;
 pub use task::Task;
 pub use task::TaskStatus;
 

@@ -3,6 +3,7 @@
 use crate::addr::NodeNumber;
 use crate::id::NodeId;
 use crate::object::Meta;
+use crate::spec::Generic;
 use crate::spec::NodeSpec;
 use crate::spec::Resources;
 use crate::spec::Runtime;
@@ -47,6 +48,9 @@ pub struct NodeDescription {
     pub version: String,
     /// What it has in all.
     pub resources: Resources,
+    /// What else it has, counted, as its operator said.
+    #[serde(default)]
+    pub generic: Generic,
     /// What it can run tasks with.
     pub runtimes: Vec<Runtime>,
 }

@@ -27,9 +27,13 @@ pub struct Task {
     pub service: ServiceId,
     /// The service's name, so that a task can be named after its service is gone.
     pub service_name: Name,
-    /// Which replica, from 1.
+    /// Which replica, from 1; of a global service, its node's number.
     pub slot: u32,
-    /// Where it runs; `None` until the scheduler decided.
+    /// Of a job: which run it belongs to.
+    #[serde(default)]
+    pub iteration: u64,
+    /// Where it runs; `None` until the scheduler decided. Tasks of global services are made with
+    /// it, and the scheduler decides whether they fit.
     pub node: Option<NodeId>,
     /// What it runs: the service's task spec as it was when the task was made.
     pub spec: TaskSpec,

@@ -2,11 +2,13 @@
 
 use crate::name::Name;
 use crate::spec::Labels;
+use crate::spec::Mode;
+use crate::spec::Schedule;
 use crate::spec::TaskSpec;
+use crate::spec::UpdateConfig;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fmt;
-use std::time::Duration;
 
 /// A transport protocol of a published port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,17 +40,6 @@ pub struct Port {
     pub published: Option<u16>,
 }
 
-/// How many tasks a service has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// This many.
-    Replicated {
-        /// The number of slots.
-        replicas: u32,
-    },
-}
-
 /// How other tasks find the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,27 +48,6 @@ pub enum EndpointMode {
     Vip,
     /// By the addresses of its tasks.
     Dnsrr,
-}
-
-/// Whether a new task starts before the old one stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UpdateOrder {
-    /// Stop, then start.
-    StopFirst,
-    /// Start, then stop.
-    StartFirst,
-}
-
-/// How tasks are replaced when the spec changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UpdateConfig {
-    /// How many slots at a time; zero: all at once.
-    pub parallelism: u32,
-    /// How long a new task must run before the next slot's turn.
-    pub delay: Duration,
-    /// Which comes first.
-    pub order: UpdateOrder,
 }
 
 /// A service as asked for.
@@ -93,17 +63,18 @@ pub struct ServiceSpec {
     pub mode: Mode,
     /// How changes roll over.
     pub update: UpdateConfig,
+    /// How a return to the previous spec rolls over.
+    #[serde(default = "rollback")]
+    pub rollback: UpdateConfig,
+    /// When a job runs again; `None`: once. Never with services.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
     /// How it is found.
     pub endpoint_mode: EndpointMode,
     /// Ports of the routing mesh.
     pub ports: Vec<Port>,
 }
 
-impl ServiceSpec {
-    /// How many tasks should run.
-    pub fn replicas(&self) -> u32 {
-        match self.mode {
-            Mode::Replicated { replicas } => replicas,
-        }
-    }
+fn rollback() -> UpdateConfig {
+    crate::defaults::ROLLBACK
 }

@@ -2,10 +2,12 @@
 
 use crate::id::NetworkId;
 use crate::name::Name;
+use crate::spec::Constraint;
+use crate::spec::SpreadPreference;
 use serde::Deserialize;
 use serde::Serialize;
-use std::fmt;
-use std::str::FromStr;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// What runs a task.
@@ -24,6 +26,9 @@ pub struct Resources {
     /// Bytes. Zero: none asked for, or no limit.
     pub memory_bytes: u64,
 }
+
+/// Amounts of things that are only counted, by name: `gpu`, `license`.
+pub type Generic = BTreeMap<String, u64>;
 
 /// When a task that ended is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,92 +64,6 @@ pub struct NetworkRef {
     pub aliases: Vec<Name>,
 }
 
-/// A condition on nodes: `node.labels.disk == ssd`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Constraint {
-    /// What is looked at: `node.id`, `node.hostname`, `node.role`, `node.labels.KEY`,
-    /// `node.platform.os` or `node.platform.arch`.
-    pub key: String,
-    /// Must be equal; otherwise must differ.
-    pub equal: bool,
-    /// The value compared with, ignoring case.
-    pub value: String,
-}
-
-/// Why a text is no constraint.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseConstraintError {
-    /// No operator.
-    #[error("constraint {0:?} has no operator: write KEY==VALUE or KEY!=VALUE")]
-    Operator(String),
-    /// Unknown key.
-    #[error(
-        "constraint key {0:?} is unknown: use node.id, node.hostname, node.role, node.labels.KEY, \
-         node.platform.os or node.platform.arch"
-    )]
-    Key(String),
-    /// Nothing to compare with.
-    #[error("constraint {0:?} has no value: write KEY==VALUE or KEY!=VALUE")]
-    Value(String),
-}
-
-impl FromStr for Constraint {
-    type Err = ParseConstraintError;
-
-    fn from_str(text: &str) -> Result<Self, ParseConstraintError> {
-        let (key, equal, value) = if let Some((key, value)) = text.split_once("!=") {
-            (key.trim(), false, value.trim())
-        } else if let Some((key, value)) = text.split_once("==") {
-            (key.trim(), true, value.trim())
-        } else {
-            return Err(ParseConstraintError::Operator(text.to_owned()));
-        };
-        let known = matches!(
-            key,
-            "node.id" | "node.hostname" | "node.role" | "node.platform.os" | "node.platform.arch"
-        ) || key
-            .strip_prefix("node.labels.")
-            .is_some_and(|label| !label.is_empty());
-        if !known {
-            return Err(ParseConstraintError::Key(key.to_owned()));
-        }
-        if value.is_empty() {
-            return Err(ParseConstraintError::Value(text.to_owned()));
-        }
-        Ok(Constraint {
-            key: key.to_owned(),
-            equal,
-            value: value.to_owned(),
-        })
-    }
-}
-
-impl TryFrom<String> for Constraint {
-    type Error = ParseConstraintError;
-    fn try_from(text: String) -> Result<Self, ParseConstraintError> {
-        text.parse()
-    }
-}
-
-impl From<Constraint> for String {
-    fn from(constraint: Constraint) -> String {
-        constraint.to_string()
-    }
-}
-
-impl fmt::Display for Constraint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}{}{}",
-            self.key,
-            if self.equal { "==" } else { "!=" },
-            self.value
-        )
-    }
-}
-
 /// A task as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
@@ -168,6 +87,15 @@ pub struct TaskSpec {
     pub restart: RestartPolicy,
     /// Which nodes may run it.
     pub constraints: Vec<Constraint>,
+    /// Over which groups of nodes its siblings spread, the first one foremost.
+    #[serde(default)]
+    pub preferences: Vec<SpreadPreference>,
+    /// How many of its siblings one node may run; `None`: without bound.
+    #[serde(default)]
+    pub max_per_node: Option<NonZeroU32>,
+    /// What its node must have free of things that are only counted, by name.
+    #[serde(default)]
+    pub reserved_generic: Generic,
     /// The networks it attaches to.
     pub networks: Vec<NetworkRef>,
     /// The signal that asks it to end, by name (`SIGTERM`).
@@ -176,33 +104,4 @@ pub struct TaskSpec {
     pub stop_grace: Duration,
     /// Changed to roll tasks over without another change.
     pub force_update: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn constraints_say_what_is_wrong_with_them() {
-        assert_eq!(
-            "node.labels.disk == ssd".parse(),
-            Ok(Constraint {
-                key: "node.labels.disk".into(),
-                equal: true,
-                value: "ssd".into()
-            })
-        );
-        assert!(matches!(
-            "node.role=manager".parse::<Constraint>(),
-            Err(ParseConstraintError::Operator(_))
-        ));
-        assert!(matches!(
-            "node.colour==red".parse::<Constraint>(),
-            Err(ParseConstraintError::Key(_))
-        ));
-        assert!(matches!(
-            "node.role!=".parse::<Constraint>(),
-            Err(ParseConstraintError::Value(_))
-        ));
-    }
 }

@@ -127,6 +127,7 @@ fn task(name: &str, on: u8, at: &[(u8, &str)]) -> Task {
         service: service(service_name),
         service_name: service_name.parse().unwrap(),
         slot,
+        iteration: 0,
         node: Some(node(on)),
         spec: TaskSpec {
             runtime: Runtime::Process,
@@ -143,6 +144,9 @@ fn task(name: &str, on: u8, at: &[(u8, &str)]) -> Task {
             stop_signal: defaults::STOP_SIGNAL.to_owned(),
             stop_grace: defaults::STOP_GRACE,
             force_update: 0,
+            preferences: Vec::new(),
+            max_per_node: None,
+            reserved_generic: std::collections::BTreeMap::new(),
         },
         status: TaskStatus {
             state: TaskState::Running,

@@ -88,6 +88,7 @@ impl Placed {
             service: service_id(self.service()),
             service_name: self.service().parse().unwrap(),
             slot: self.name.split_once('.').unwrap().1.parse().unwrap(),
+            iteration: 0,
             node: Some(node_id(self.node)),
             spec: spec(self.at.iter().map(|(network, _)| *network)),
             status: TaskStatus {
@@ -132,6 +133,9 @@ fn spec(networks: impl Iterator<Item = u8>) -> TaskSpec {
         stop_signal: defaults::STOP_SIGNAL.to_owned(),
         stop_grace: defaults::STOP_GRACE,
         force_update: 0,
+        preferences: Vec::new(),
+        max_per_node: None,
+        reserved_generic: std::collections::BTreeMap::new(),
     }
 }
 

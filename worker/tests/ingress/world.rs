@@ -240,6 +240,7 @@ fn record(id: TaskId, node: NodeId, addr: Ipv4Addr, networks: &[NetworkId]) -> T
         service: ServiceId::from_entropy(1),
         service_name: "web".parse().unwrap(),
         slot: 1,
+        iteration: 0,
         node: Some(node),
         spec: TaskSpec {
             runtime: Runtime::Process,
@@ -256,6 +257,9 @@ fn record(id: TaskId, node: NodeId, addr: Ipv4Addr, networks: &[NetworkId]) -> T
             stop_signal: defaults::STOP_SIGNAL.to_owned(),
             stop_grace: defaults::STOP_GRACE,
             force_update: 0,
+            preferences: Vec::new(),
+            max_per_node: None,
+            reserved_generic: std::collections::BTreeMap::new(),
         },
         status: TaskStatus {
             state: TaskState::Running,

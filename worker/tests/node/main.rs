@@ -65,6 +65,7 @@ fn task(n: u8, script: &str) -> Task {
         service: ServiceId::from_entropy(1),
         service_name: "web".parse().unwrap(),
         slot: n.into(),
+        iteration: 0,
         node: Some(node_id()),
         spec: TaskSpec {
             runtime: RuntimeKind::Process,
@@ -81,6 +82,9 @@ fn task(n: u8, script: &str) -> Task {
             stop_signal: defaults::STOP_SIGNAL.to_owned(),
             stop_grace: Duration::from_secs(5),
             force_update: 0,
+            preferences: Vec::new(),
+            max_per_node: None,
+            reserved_generic: std::collections::BTreeMap::new(),
         },
         status: TaskStatus {
             state: TaskState::Assigned,

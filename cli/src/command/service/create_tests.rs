@@ -105,19 +105,23 @@ fn every_flag_reaches_the_spec() {
             stop_signal: "SIGQUIT".to_owned(),
             stop_grace_ms: Some(0),
             force_update: 0,
+            ..wire::TaskSpec::default()
         }),
         replicated: Some(wire::ReplicatedMode { replicas: 3 }),
         update: Some(wire::UpdateConfig {
             parallelism: 2,
             delay_ms: 10_000,
             order: wire::UpdateOrder::StartFirst.into(),
+            ..wire::UpdateConfig::from(&weft_proto::defaults::UPDATE)
         }),
+        rollback: Some(wire::UpdateConfig::from(&weft_proto::defaults::ROLLBACK)),
         endpoint_mode: wire::EndpointMode::Dnsrr.into(),
         ports: vec![
             port(wire::Protocol::Tcp, 8080, 80),
             port(wire::Protocol::Udp, 53, 5353),
             port(wire::Protocol::Tcp, 0, 9000),
         ],
+        ..wire::ServiceSpec::default()
     };
     assert_eq!(parsed(&words), Ok(expected));
 }

@@ -73,7 +73,7 @@ pub(super) fn look(service: &Service, tasks: &[Task]) -> Progress {
         slots.entry(task.slot).or_default().push(task);
     }
     let mut progress = Progress {
-        total: usize::try_from(service.spec.replicas()).unwrap_or(usize::MAX),
+        total: usize::try_from(service.spec.mode.slots().unwrap_or_default()).unwrap_or(usize::MAX),
         ..Progress::default()
     };
     for tasks in slots.values_mut() {
