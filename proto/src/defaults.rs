@@ -49,6 +49,11 @@ pub const RESTART: RestartPolicy = RestartPolicy {
     max_attempts: 0,
     window: Duration::ZERO,
 };
+/// When tasks of a job are replaced: one that ended well is done.
+pub const JOB_RESTART: RestartPolicy = RestartPolicy {
+    condition: RestartCondition::OnFailure,
+    ..RESTART
+};
 /// How changes roll over: one slot at a time, the old task first, and the first failure stops it
 /// while the rest of the service goes on as it was; as in Swarm mode.
 pub const UPDATE: UpdateConfig = UpdateConfig {

@@ -8,16 +8,19 @@ use crate::command::service::wait;
 use crate::command::service::wait::WaitArgs;
 use crate::command::value::env;
 use crate::command::value::env::Lookup;
+use crate::command::value::generic::GenericResource;
 use crate::command::value::label::Label;
 use crate::command::value::network;
 use crate::command::value::port;
 use crate::config;
 use anyhow::Context as _;
 use clap::Args;
+use clap::ValueEnum;
 use std::path::PathBuf;
 use weft_proto::Name;
 use weft_proto::object::Service;
 use weft_proto::spec::Constraint;
+use weft_proto::spec::SpreadPreference;
 use weft_proto::wire;
 
 const EXAMPLES: &str = "\
@@ -32,7 +35,12 @@ Examples:
 
   # only on nodes with fast disks, replaced one at a time, new task first
   weft service create --name api --replicas 4 --constraint node.labels.disk==ssd \\
-      --update-order start-first --update-delay 10s --env-file api.env -- /usr/bin/api";
+      --update-order start-first --update-delay 10s --env-file api.env -- /usr/bin/api
+
+  # one on every node; and a job that runs every night at 04:30 UTC until it ended well once
+  weft service create --name agent --mode global -- /usr/bin/node-agent
+  weft service create --name backup --mode replicated-job --schedule '30 4 * * *' \\
+      --restart-max-attempts 3 -- /usr/bin/backup";
 
 /// A new service.
 #[derive(Debug, Args)]
@@ -62,9 +70,16 @@ pub(crate) struct CreateArgs {
     /// Condition on nodes, like node.role==worker or node.labels.disk!=hdd; may be repeated
     #[arg(long, value_name = "CONDITION")]
     constraint: Vec<Constraint>,
-    /// How many tasks there are: replicated is all there is
-    #[arg(long, value_name = "MODE", value_parser = mode, default_value = "replicated")]
-    mode: String,
+    /// Over which groups of nodes tasks spread: spread=node.labels.KEY; may be repeated, the first
+    /// one counts most
+    #[arg(long, value_name = "PREFERENCE")]
+    placement_pref: Vec<SpreadPreference>,
+    /// Counted resource that must be free on a task's node, like gpu=1; may be repeated
+    #[arg(long, value_name = "NAME=COUNT")]
+    generic_resource: Vec<GenericResource>,
+    /// How many tasks there are, and whether they end
+    #[arg(long, value_enum, value_name = "MODE", default_value = "replicated")]
+    mode: Mode,
     #[command(flatten)]
     wait: WaitArgs,
     /// Command of each task, and its arguments
@@ -72,13 +87,32 @@ pub(crate) struct CreateArgs {
     command: Vec<String>,
 }
 
-fn mode(text: &str) -> Result<String, String> {
-    match text {
-        "replicated" => Ok(text.to_owned()),
-        "global" | "replicated-job" | "global-job" => Err(format!(
-            "mode {text} comes with a later release: use replicated"
-        )),
-        _ => Err("is no mode: use replicated".to_owned()),
+/// How many tasks there are, and whether they end.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// As many as --replicas says
+    Replicated,
+    /// One on every node that may run it
+    Global,
+    /// Until as many as --replicas says have ended with exit code 0
+    ReplicatedJob,
+    /// Until one has ended with exit code 0 on every node that may run it
+    GlobalJob,
+}
+
+impl Mode {
+    fn apply(self, spec: &mut wire::ServiceSpec) {
+        match self {
+            Mode::Replicated => spec.replicated = Some(wire::ReplicatedMode { replicas: 1 }),
+            Mode::Global => spec.global = Some(wire::GlobalMode {}),
+            Mode::ReplicatedJob => {
+                spec.replicated_job = Some(wire::ReplicatedJobMode {
+                    completions: 1,
+                    max_concurrent: 0,
+                });
+            }
+            Mode::GlobalJob => spec.global_job = Some(wire::GlobalJobMode {}),
+        }
     }
 }
 
@@ -104,14 +138,25 @@ fn spec(
             env: env::merge(&entries, lookup).map_err(anyhow::Error::msg)?,
             networks: args.network,
             constraints: args.constraint.iter().map(ToString::to_string).collect(),
+            preferences: args.placement_pref.iter().map(preference).collect(),
+            reserved_generic: args.generic_resource.into_iter().map(Into::into).collect(),
             ..wire::TaskSpec::default()
         }),
         endpoint_mode: wire::EndpointMode::Vip.into(),
         ports: args.publish,
         ..wire::ServiceSpec::default()
     };
+    args.mode.apply(&mut spec);
+    args.flags.apply_counts(&mut spec)?;
     args.flags.apply(&mut spec);
     Ok(spec)
+}
+
+/// A preference as it travels.
+pub(super) fn preference(preference: &SpreadPreference) -> wire::SpreadPreference {
+    wire::SpreadPreference {
+        key: preference.key.clone(),
+    }
 }
 
 /// Short enough to read out, long enough that two do not meet: 32 random bits.

@@ -151,7 +151,14 @@ fn bad_input_is_refused_with_what_is_wrong_and_what_to_write() {
         ("--limit-memory 64Q x", "write it like 64M"),
         ("--restart-delay 5 x", "write it like 500ms, 5s"),
         ("--stop-signal SIGNOPE x", "is no signal"),
-        ("--mode global x", "comes with a later release"),
+        ("--mode everywhere x", "replicated-job"),
+        ("--mode global --replicas 2 x", "one task on every node"),
+        ("--max-concurrent 2 x", "replicated-job only"),
+        ("--schedule tomorrow x", "30 4 * * *"),
+        ("--placement-pref node.labels.zone x", "spread="),
+        ("--generic-resource gpu x", "NAME=COUNT"),
+        ("--update-max-failure-ratio 20% x", "like 0.25"),
+        ("--rollback-failure-action rollback x", "pause"),
         ("--runtime docker x", "not in this release"),
         ("--endpoint-mode lb x", "vip"),
         ("-e =x y", "has no name"),
@@ -160,6 +167,59 @@ fn bad_input_is_refused_with_what_is_wrong_and_what_to_write() {
         let error = parsed(&split(line)).unwrap_err();
         assert!(error.contains(text), "{line}: {error}");
     }
+}
+
+#[test]
+fn modes_of_services_and_jobs_are_told_apart() {
+    let spec = |line: &str| parsed(&split(line)).unwrap();
+    assert_eq!(spec("--mode global x").global, Some(wire::GlobalMode {}));
+    let job = spec("--mode replicated-job --replicas 8 --max-concurrent 2 x");
+    assert_eq!(
+        job.replicated_job,
+        Some(wire::ReplicatedJobMode {
+            completions: 8,
+            max_concurrent: 2
+        })
+    );
+    let restart = job.task.unwrap().restart.unwrap();
+    assert_eq!(
+        restart.condition,
+        i32::from(wire::RestartCondition::OnFailure),
+        "a job that ended well is done"
+    );
+    let nightly = parsed(&["--mode", "global-job", "--schedule", "30 4 * * *", "x"]).unwrap();
+    assert_eq!(nightly.schedule, "30 4 * * *");
+    assert_eq!(nightly.replicated, None, "one mode is said");
+}
+
+#[test]
+fn failure_limits_and_placement_reach_the_spec() {
+    let line = "--update-monitor 30s --update-failure-action rollback \
+                --update-max-failure-ratio 0.25 --rollback-parallelism 0 --rollback-delay 1s \
+                --rollback-order start-first --rollback-monitor 2s \
+                --rollback-failure-action continue --rollback-max-failure-ratio 1 \
+                --replicas-max-per-node 2 --placement-pref spread=node.labels.zone \
+                --generic-resource gpu=1 x";
+    let spec = parsed(&split(line)).unwrap();
+    let update = wire::UpdateConfig {
+        monitor_ms: Some(30_000),
+        failure_action: wire::FailureAction::Rollback.into(),
+        max_failure_thousandths: 250,
+        ..wire::UpdateConfig::from(&weft_proto::defaults::UPDATE)
+    };
+    let rollback = wire::UpdateConfig {
+        parallelism: 0,
+        delay_ms: 1000,
+        order: wire::UpdateOrder::StartFirst.into(),
+        monitor_ms: Some(2000),
+        failure_action: wire::FailureAction::Continue.into(),
+        max_failure_thousandths: 1000,
+    };
+    assert_eq!((spec.update, spec.rollback), (Some(update), Some(rollback)));
+    let task = spec.task.unwrap();
+    assert_eq!(task.max_per_node, 2);
+    assert_eq!(task.preferences[0].key, "node.labels.zone");
+    assert_eq!(task.reserved_generic[0].count, 1);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Flags that `create` and `update` share.
 
+use crate::command::service::roll::RollbackFlags;
+use crate::command::service::roll::UpdateFlags;
 use crate::command::value::amount;
 use crate::command::value::duration;
+use anyhow::bail;
 use clap::Args;
 use clap::ValueEnum;
 use weft_proto::Name;
 use weft_proto::convert::signal_name;
 use weft_proto::defaults;
+use weft_proto::spec::Schedule;
 use weft_proto::wire;
 
 /// When a task that ended is replaced.
@@ -18,15 +22,6 @@ enum RestartCondition {
     OnFailure,
     /// However it ended
     Any,
-}
-
-/// Which comes first when a task is replaced.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum UpdateOrder {
-    /// Stop the old task, then start the new one
-    StopFirst,
-    /// Start the new task, then stop the old one
-    StartFirst,
 }
 
 /// How other tasks find the service.
@@ -41,9 +36,18 @@ enum EndpointMode {
 /// What may be said of a service when it is made and later.
 #[derive(Debug, Default, Args)]
 pub(super) struct ServiceFlags {
-    /// Number of tasks [default: 1]
+    /// Number of tasks; of a job: how many must complete [default: 1]
     #[arg(long, value_name = "N", value_parser = amount::replicas, allow_hyphen_values = true)]
     replicas: Option<u32>,
+    /// Number of tasks of a job that run at the same time; 0: all [default: 0]
+    #[arg(long, value_name = "N")]
+    max_concurrent: Option<u32>,
+    /// When a job runs again, in UTC, like "30 4 * * *" or @daily; empty: once [default: once]
+    #[arg(long, value_name = "CRON", value_parser = schedule)]
+    schedule: Option<String>,
+    /// How many tasks of the service one node may run; 0: without bound [default: 0]
+    #[arg(long, value_name = "N")]
+    replicas_max_per_node: Option<u32>,
     /// Directory the command starts in [default: /]
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -65,7 +69,7 @@ pub(super) struct ServiceFlags {
     /// Memory that must be free on a task's node, like 64M [default: none]
     #[arg(long, value_name = "BYTES", value_parser = amount::bytes)]
     reserve_memory: Option<u64>,
-    /// When a task that ended is replaced [default: any]
+    /// When a task that ended is replaced [default: any; of a job: on-failure]
     #[arg(long, value_enum, value_name = "CONDITION")]
     restart_condition: Option<RestartCondition>,
     /// Time between a task's end and its replacement, like 5s [default: 5s]
@@ -77,15 +81,6 @@ pub(super) struct ServiceFlags {
     /// Time over which replacements are counted, like 1m; 0: for ever [default: 0]
     #[arg(long, value_name = "DURATION", value_parser = duration::millis)]
     restart_window: Option<u64>,
-    /// How many tasks are replaced at a time by an update; 0: all at once [default: 1]
-    #[arg(long, value_name = "N")]
-    update_parallelism: Option<u32>,
-    /// Time between one replaced task and the next, like 10s [default: 0]
-    #[arg(long, value_name = "DURATION", value_parser = duration::millis)]
-    update_delay: Option<u64>,
-    /// Which comes first when a task is replaced [default: stop-first]
-    #[arg(long, value_enum, value_name = "ORDER")]
-    update_order: Option<UpdateOrder>,
     /// Signal that asks a task to end [default: SIGTERM]
     #[arg(long, value_name = "SIGNAL", value_parser = signal)]
     stop_signal: Option<String>,
@@ -98,6 +93,10 @@ pub(super) struct ServiceFlags {
     /// What runs the tasks [default: process]
     #[arg(long, value_name = "RUNTIME", value_parser = runtime)]
     runtime: Option<i32>,
+    #[command(flatten)]
+    update: UpdateFlags,
+    #[command(flatten)]
+    rollback: RollbackFlags,
 }
 
 fn signal(text: &str) -> Result<String, String> {
@@ -142,9 +141,14 @@ impl ServiceFlags {
         set(&mut reservations.nano_cpus, self.reserve_cpu);
         set(&mut reservations.memory_bytes, self.reserve_memory);
 
+        // A job that ended well is done.
+        let default = match spec.replicated_job.is_some() || spec.global_job.is_some() {
+            true => &defaults::JOB_RESTART,
+            false => &defaults::RESTART,
+        };
         let restart = task
             .restart
-            .get_or_insert_with(|| wire::RestartPolicy::from(&defaults::RESTART));
+            .get_or_insert_with(|| wire::RestartPolicy::from(default));
         let condition = self.restart_condition.map(|condition| match condition {
             RestartCondition::None => wire::RestartCondition::None.into(),
             RestartCondition::OnFailure => wire::RestartCondition::OnFailure.into(),
@@ -155,25 +159,48 @@ impl ServiceFlags {
         set(&mut restart.max_attempts, self.restart_max_attempts);
         set(&mut restart.window_ms, self.restart_window);
 
-        let update = spec
-            .update
-            .get_or_insert_with(|| wire::UpdateConfig::from(&defaults::UPDATE));
-        let order = self.update_order.map(|order| match order {
-            UpdateOrder::StopFirst => wire::UpdateOrder::StopFirst.into(),
-            UpdateOrder::StartFirst => wire::UpdateOrder::StartFirst.into(),
-        });
-        set(&mut update.parallelism, self.update_parallelism);
-        set(&mut update.delay_ms, self.update_delay);
-        set(&mut update.order, order);
+        task.max_per_node = self.replicas_max_per_node.unwrap_or(task.max_per_node);
+        set(&mut spec.schedule, self.schedule);
+        self.update.apply(spec);
+        self.rollback.apply(spec);
 
         let endpoint = self.endpoint_mode.map(|mode| match mode {
             EndpointMode::Vip => wire::EndpointMode::Vip.into(),
             EndpointMode::Dnsrr => wire::EndpointMode::Dnsrr.into(),
         });
         set(&mut spec.endpoint_mode, endpoint);
-        let replicated = spec
-            .replicated
-            .get_or_insert(wire::ReplicatedMode { replicas: 1 });
-        set(&mut replicated.replicas, self.replicas);
     }
+
+    /// Puts numbers of tasks into the mode that `spec` has.
+    ///
+    /// # Errors
+    /// The mode has no such number.
+    pub(super) fn apply_counts(&self, spec: &mut wire::ServiceSpec) -> anyhow::Result<()> {
+        if let Some(job) = &mut spec.replicated_job {
+            set(&mut job.completions, self.replicas);
+            set(&mut job.max_concurrent, self.max_concurrent);
+            return Ok(());
+        }
+        if self.max_concurrent.is_some() {
+            bail!("--max-concurrent is for services of mode replicated-job only");
+        }
+        match (&mut spec.replicated, self.replicas) {
+            (Some(replicated), replicas) => set(&mut replicated.replicas, replicas),
+            (None, None) => {}
+            (None, Some(_)) => bail!(
+                "--replicas is for services of mode replicated or replicated-job: a global service \
+                 has one task on every node that may run it"
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// A schedule, or nothing for none.
+fn schedule(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let schedule: Schedule = text.parse().map_err(|err| format!("{err}"))?;
+    Ok(schedule.to_string())
 }

@@ -10,6 +10,7 @@ mod meter;
 mod progress;
 mod ps;
 mod rm;
+mod roll;
 mod scale;
 mod update;
 mod wait;

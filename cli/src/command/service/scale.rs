@@ -6,6 +6,7 @@ use crate::command::service::fetch;
 use crate::command::service::wait;
 use crate::command::service::wait::WaitArgs;
 use crate::command::value::amount;
+use anyhow::bail;
 use clap::Args;
 use std::str::FromStr;
 use weft_proto::object::Service;
@@ -51,9 +52,16 @@ pub(super) async fn run(context: &Context, args: &ScaleArgs) -> anyhow::Result<(
     for Scale { service, replicas } in &args.targets {
         let (old, _) = fetch::service(&client, service).await?;
         let mut spec = wire::ServiceSpec::from(&old.spec);
-        spec.replicated = Some(wire::ReplicatedMode {
-            replicas: *replicas,
-        });
+        match (&mut spec.replicated, &mut spec.replicated_job) {
+            (Some(mode), _) => mode.replicas = *replicas,
+            (None, Some(mode)) => mode.completions = *replicas,
+            (None, None) => bail!(
+                "service {} is {}: it has one task on every node that may run it, and cannot be \
+                 scaled",
+                old.spec.name,
+                old.spec.mode
+            ),
+        }
         let request = wire::UpdateServiceRequest {
             target: old.id.to_string(),
             version: old.meta.version,

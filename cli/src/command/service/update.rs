@@ -5,12 +5,14 @@ use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::network as networks;
 use crate::command::output;
+use crate::command::service::create::preference;
 use crate::command::service::fetch;
 use crate::command::service::flags::ServiceFlags;
 use crate::command::service::wait;
 use crate::command::service::wait::WaitArgs;
 use crate::command::value::env;
 use crate::command::value::env::Lookup;
+use crate::command::value::generic::GenericResource;
 use crate::command::value::label::Label;
 use crate::command::value::network;
 use crate::command::value::port;
@@ -20,6 +22,7 @@ use clap::Args;
 use std::collections::BTreeMap;
 use weft_proto::object::Service;
 use weft_proto::spec::Constraint;
+use weft_proto::spec::SpreadPreference;
 use weft_proto::wire;
 
 const EXAMPLES: &str = "\
@@ -90,6 +93,18 @@ struct ListChanges {
     /// Condition on nodes to drop; may be repeated
     #[arg(long, value_name = "CONDITION")]
     constraint_rm: Vec<Constraint>,
+    /// Group of nodes to spread over too: spread=node.labels.KEY; may be repeated
+    #[arg(long, value_name = "PREFERENCE")]
+    placement_pref_add: Vec<SpreadPreference>,
+    /// Group of nodes to spread over no longer; may be repeated
+    #[arg(long, value_name = "PREFERENCE")]
+    placement_pref_rm: Vec<SpreadPreference>,
+    /// Counted resource to reserve, like gpu=1; may be repeated
+    #[arg(long, value_name = "NAME=COUNT")]
+    generic_resource_add: Vec<GenericResource>,
+    /// Counted resource to reserve no longer; may be repeated
+    #[arg(long, value_name = "NAME")]
+    generic_resource_rm: Vec<String>,
     /// Label to set; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     label_add: Vec<Label>,
@@ -109,6 +124,7 @@ fn spec(
     lookup: Lookup<'_>,
 ) -> anyhow::Result<wire::ServiceSpec> {
     let mut spec = wire::ServiceSpec::from(&old.spec);
+    args.flags.apply_counts(&mut spec)?;
     args.flags.apply(&mut spec);
     let mut lists = args.lists;
     change_ports(&mut spec.ports, &lists)?;
@@ -128,6 +144,7 @@ fn spec(
             task.constraints.push(added);
         }
     }
+    change_placement(task, &lists)?;
     if !args.command.is_empty() {
         task.command = args.command;
     }
@@ -150,6 +167,35 @@ fn remove(list: &mut Vec<String>, kind: &str, item: &str) -> anyhow::Result<()> 
         }
         None => bail!("the service has no {kind} {item}: nothing was changed"),
     }
+}
+
+fn change_placement(task: &mut wire::TaskSpec, lists: &ListChanges) -> anyhow::Result<()> {
+    for gone in &lists.placement_pref_rm {
+        let before = task.preferences.len();
+        task.preferences.retain(|other| other.key != gone.key);
+        if task.preferences.len() == before {
+            bail!("the service has no placement preference {gone}: nothing was changed");
+        }
+    }
+    for added in lists.placement_pref_add.iter().map(preference) {
+        if !task.preferences.contains(&added) {
+            task.preferences.push(added);
+        }
+    }
+    for gone in &lists.generic_resource_rm {
+        let before = task.reserved_generic.len();
+        task.reserved_generic.retain(|other| other.name != *gone);
+        if task.reserved_generic.len() == before {
+            bail!("the service reserves no {gone}: nothing was changed");
+        }
+    }
+    for added in &lists.generic_resource_add {
+        let added = wire::GenericResource::from(added.clone());
+        task.reserved_generic
+            .retain(|other| other.name != added.name);
+        task.reserved_generic.push(added);
+    }
+    Ok(())
 }
 
 fn change_ports(ports: &mut Vec<wire::Port>, lists: &ListChanges) -> anyhow::Result<()> {

@@ -108,3 +108,20 @@ fn taking_away_what_is_not_there_changes_nothing() {
         assert!(error.contains(text), "{line}: {error}");
     }
 }
+
+#[test]
+fn placement_is_changed_item_by_item() {
+    let added = task("--placement-pref-add spread=node.labels.zone --generic-resource-add gpu=2");
+    assert_eq!(added.preferences[0].key, "node.labels.zone");
+    assert_eq!(added.reserved_generic[0].count, 2);
+    let gone = changed("--placement-pref-rm spread=node.labels.zone").unwrap_err();
+    assert!(gone.contains("nothing was changed"), "{gone}");
+    let gone = changed("--generic-resource-rm gpu").unwrap_err();
+    assert!(gone.contains("nothing was changed"), "{gone}");
+}
+
+#[test]
+fn numbers_are_refused_where_the_mode_has_none() {
+    let error = changed("--max-concurrent 2").unwrap_err();
+    assert!(error.contains("replicated-job only"), "{error}");
+}
