@@ -8,6 +8,7 @@ mod revocation;
 mod tests;
 
 use crate::api::ControlService;
+use crate::api::Replica;
 use crate::authz::AuthorizeLayer;
 use crate::ca::CaService;
 use crate::consensus::ClusterProposer;
@@ -161,6 +162,10 @@ impl Manager {
             config.entropy.clone(),
             Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
             group.clone(),
+            Replica {
+                store: store.clone(),
+                stop: stop.clone(),
+            },
         ));
         let peer = PeerServer::new(PeerService::new(raft.clone(), liveness.clone(), broker))
             .max_decoding_message_size(MAX_MESSAGE)

@@ -346,4 +346,17 @@ impl Control for Server {
         let lines = vec![line("hello", false), line("oh no", true)];
         Ok(Response::new(Box::pin(tokio_stream::iter(lines))))
     }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<wire::WatchEvent, Status>> + Send>>;
+
+    async fn watch(&self, _: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
+        Err(Status::unimplemented("the fake has no history"))
+    }
+
+    async fn state_hash(
+        &self,
+        _: Request<wire::StateHashRequest>,
+    ) -> Answer<wire::StateHashResponse> {
+        Err(Status::unimplemented("the fake has no state"))
+    }
 }

@@ -67,6 +67,11 @@ pub(super) enum ApiError {
          it is gone for good, wait until it is down and remove it with --force"
     )]
     NodeManages { node: String },
+    #[error(
+        "this manager is at revision {found} and has not come to {wanted}: ask another manager, or \
+         try again when it reaches the others"
+    )]
+    Behind { wanted: u64, found: u64 },
     #[error("the cluster's root certificate cannot be read; restore the managers from a backup")]
     Root(#[source] weft_pki::RootError),
     #[error("no new join token can be made")]
@@ -90,6 +95,7 @@ impl From<ApiError> for Status {
             | ApiError::NodeNotDown { .. }
             | ApiError::NodeManages { .. } => Status::failed_precondition(text),
             ApiError::Outdated { .. } => Status::aborted(text),
+            ApiError::Behind { .. } => Status::unavailable(text),
             ApiError::Root(_) | ApiError::Token(_) => Status::internal(text),
         }
     }

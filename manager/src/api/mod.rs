@@ -14,13 +14,17 @@ mod members;
 mod network;
 mod node;
 mod port;
+mod replica;
 mod server;
 mod service;
+mod shown;
 mod target;
 mod task;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 pub use members::Members;
+pub use replica::Replica;
 pub use server::ControlService;

@@ -1,6 +1,7 @@
 //! The calls: reads and answers messages, and leaves every decision to the files of the objects.
 
 use crate::api::Members;
+use crate::api::Replica;
 use crate::api::cluster;
 use crate::api::error::ApiError;
 use crate::api::logs;
@@ -9,6 +10,7 @@ use crate::api::node;
 use crate::api::service;
 use crate::api::target;
 use crate::api::task;
+use crate::api::watch;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
 use crate::managers::manager_addrs;
@@ -43,22 +45,26 @@ pub struct ControlService {
     ids: Arc<dyn Entropy>,
     logs: Arc<dyn LogSource>,
     members: Arc<dyn Members>,
+    replica: Replica,
 }
 
 impl ControlService {
     /// Changes go through `proposer`, new objects are named out of `ids`, output of tasks comes
-    /// from `logs`, and `members` knows the group of managers.
+    /// from `logs`, `members` knows the group of managers, and who follows the state follows
+    /// `replica`.
     pub fn new(
         proposer: Arc<dyn Proposer>,
         ids: Arc<dyn Entropy>,
         logs: Arc<dyn LogSource>,
         members: Arc<dyn Members>,
+        replica: Replica,
     ) -> Self {
         Self {
             proposer,
             ids,
             logs,
             members,
+            replica,
         }
     }
 
@@ -337,5 +343,27 @@ impl Control for ControlService {
             return Ok(Response::new(stream::iter([Ok(note)]).boxed()));
         }
         Ok(Response::new(self.logs.logs(query).map(Ok).boxed()))
+    }
+
+    type WatchStream = BoxStream<'static, Result<wire::WatchEvent, Status>>;
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
+        let events = watch::events(&self.replica, request.get_ref())?;
+        Ok(Response::new(events.boxed()))
+    }
+
+    async fn state_hash(
+        &self,
+        request: Request<wire::StateHashRequest>,
+    ) -> Answer<wire::StateHashResponse> {
+        let view = self.replica.reached(request.get_ref().revision).await?;
+        let revision = view.revision();
+        let hash = tokio::task::spawn_blocking(move || view.hash()).await;
+        let hash = hash.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(wire::StateHashResponse {
+            revision,
+            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            node_id: self.members.this_node().to_string(),
+        }))
     }
 }

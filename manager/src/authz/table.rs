@@ -37,6 +37,8 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Control/ListServices", OPERATORS),
     ("/weft.v1.Control/ListTasks", OPERATORS),
     ("/weft.v1.Control/ServiceLogs", OPERATORS),
+    ("/weft.v1.Control/Watch", OPERATORS),
+    ("/weft.v1.Control/StateHash", OPERATORS),
     ("/weft.v1.Dispatcher/Session", MEMBERS),
     ("/weft.v1.Local/Info", LOCAL),
     ("/weft.v1.Local/Init", LOCAL),

@@ -46,9 +46,8 @@ impl StateMachine for StoreMachine {
     fn restore(&self, index: u64, bytes: &[u8]) -> Result<(), RestoreError> {
         let snapshot =
             StoreSnapshot::decode(bytes).map_err(|problem| RestoreError(Box::new(problem)))?;
-        let mut state = State::from_snapshot(snapshot);
-        state.set_revision(index);
-        self.0.restore(state);
+        self.0
+            .restore(State::from_snapshot(snapshot).at_index(index));
         Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl ClusterProposer {
         let (index, result) = applied;
         let result = decode_result(&result)
             .map_err(|problem| ProposeError::NoLeader(format!("odd answer: {problem}")))?;
-        self.store.wait_for(index).await;
+        self.store.wait_applied(index).await;
         Ok(result?)
     }
 
@@ -228,7 +228,7 @@ impl Proposer for ClusterProposer {
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
         Box::pin(async {
             let index = self.until_done(|| self.try_read_index()).await?;
-            let waited = timeout(PATIENCE, self.store.wait_for(index)).await;
+            let waited = timeout(PATIENCE, self.store.wait_applied(index)).await;
             waited.map_err(|_| {
                 ProposeError::NoLeader(format!("this manager has not caught up to entry {index}"))
             })

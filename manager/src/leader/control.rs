@@ -193,7 +193,7 @@ impl Office {
                     return true;
                 }
             };
-            self.store.wait_for(applied.index).await;
+            self.store.wait_applied(applied.index).await;
             match decode_result(&applied.response) {
                 Ok(Ok(revision)) => {
                     tracing::debug!(name, count = command.changes.len(), revision, "decided");

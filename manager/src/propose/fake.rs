@@ -7,6 +7,7 @@ use crate::store::Store;
 use crate::store::View;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use weft_proto::CommandId;
 use weft_proto::command::Change;
 use weft_proto::command::Command;
@@ -16,7 +17,7 @@ use weft_proto::time::Timestamp;
 /// Applies every proposal at once. Before a proposal, what a rival does can be queued.
 #[derive(Debug, Default)]
 pub(crate) struct FakeProposer {
-    store: Store,
+    store: Arc<Store>,
     rivals: Mutex<VecDeque<Vec<Change>>>,
     failures: Mutex<VecDeque<ProposeError>>,
     proposals: Mutex<Vec<Vec<Change>>>,
@@ -28,6 +29,11 @@ impl FakeProposer {
         let fake = Self::default();
         fake.write(objects.into_iter().map(Change::create).collect());
         fake
+    }
+
+    /// Where the state is.
+    pub(crate) fn store(&self) -> Arc<Store> {
+        self.store.clone()
     }
 
     /// The state now.

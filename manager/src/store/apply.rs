@@ -1,6 +1,7 @@
 //! One command, one new state: the same on every replica.
 
 use crate::store::claim::claims_of;
+use crate::store::item::Item;
 use crate::store::state::State;
 use weft_proto::command::Change;
 use weft_proto::command::Command;
@@ -10,7 +11,6 @@ use weft_proto::command::ConflictKind;
 use weft_proto::command::Expect;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
-use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::time::Timestamp;
 
@@ -25,78 +25,98 @@ pub struct Applied {
     pub changed: Vec<ObjectKey>,
 }
 
-/// Applies a command at a log index, as a whole or not at all. A command that was applied before
-/// changes nothing and has the outcome it had then.
+/// Applies a command as the only one of the log entry at `index`; see [`State::transact`].
 pub fn apply(state: &State, index: u64, command: &Command) -> Applied {
-    if let Some(outcome) = state.outcome(command.id) {
-        let result = outcome.clone();
-        let mut state = state.clone();
-        state.set_revision(index);
-        return Applied {
-            state,
-            result,
-            changed: Vec::new(),
-        };
+    let mut state = state.clone();
+    let (result, steps) = state.transact(index, command.clone());
+    state.advance(index);
+    let changed = steps.iter().map(Step::key).collect();
+    Applied {
+        state,
+        result,
+        changed,
     }
-    let mut next = state.clone();
-    next.set_revision(index);
-    let mut changed = Vec::new();
-    let outcome = command
-        .changes
-        .iter()
-        .try_for_each(|change| apply_change(&mut next, index, command.at, change, &mut changed));
-    match outcome {
-        Ok(()) => {
-            next.remember(command.id, Ok(index));
-            Applied {
-                state: next,
-                result: Ok(index),
-                changed,
+}
+
+/// One thing that a transaction did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This version of an object is there now.
+    Put(Item),
+    /// An object is gone. This was its last version.
+    Deleted(Item),
+}
+
+impl Step {
+    /// Which object.
+    pub fn key(&self) -> ObjectKey {
+        let (Step::Put(item) | Step::Deleted(item)) = self;
+        item.key()
+    }
+}
+
+impl State {
+    /// Applies a command of the log entry at `index`, as a whole or not at all: one that is refused
+    /// changes nothing. One that was applied before changes nothing and has the outcome it had
+    /// then. One that is applied has a revision of its own, which is the version of all it wrote:
+    /// so two commands of one entry never give an object the same version.
+    ///
+    /// After the last command of an entry, [`State::advance`] ends it.
+    pub(super) fn transact(&mut self, index: u64, command: Command) -> (CommandResult, Vec<Step>) {
+        if let Some(outcome) = self.outcome(command.id) {
+            return (outcome.clone(), Vec::new());
+        }
+        let Command { id, at, changes } = command;
+        // A single change is checked before it is made; only of several may some have been made.
+        let before = (changes.len() > 1).then(|| self.clone());
+        let last = self.revision();
+        let revision = self.next_revision(index);
+        let mut steps = Vec::with_capacity(changes.len());
+        for change in changes {
+            match apply_change(self, revision, at, change) {
+                Ok(step) => steps.extend(step),
+                Err(conflict) => {
+                    // Refusals are not remembered: the proposer decides anew, with a new command.
+                    match before {
+                        Some(before) => *self = before,
+                        None => self.set_revision(last),
+                    }
+                    return (Err(conflict), Vec::new());
+                }
             }
         }
-        Err(conflict) => {
-            // Refusals are not remembered: the proposer decides anew, with a new command.
-            let mut state = state.clone();
-            state.set_revision(index);
-            Applied {
-                state,
-                result: Err(conflict),
-                changed: Vec::new(),
-            }
-        }
+        self.remember(id, Ok(revision));
+        (Ok(revision), steps)
     }
 }
 
 fn apply_change(
     state: &mut State,
-    index: u64,
+    revision: u64,
     at: Timestamp,
-    change: &Change,
-    changed: &mut Vec<ObjectKey>,
-) -> Result<(), Conflict> {
+    change: Change,
+) -> Result<Option<Step>, Conflict> {
     match change {
-        Change::Guard { key, expect } => check(state, *key, *expect),
+        Change::Guard { key, expect } => check(state, key, expect).map(|()| None),
         Change::Delete { key, expect } => {
-            check(state, *key, *expect)?;
-            check_removal(state, *key)?;
-            state.delete(*key);
-            changed.push(*key);
-            Ok(())
+            check(state, key, expect)?;
+            check_removal(state, key)?;
+            Ok(state.delete(key).map(Step::Deleted))
         }
         Change::Put { object, expect } => {
             let key = object.key();
-            check(state, key, *expect)?;
-            check_claims(state, object)?;
-            check_rules(state, object)?;
-            let created_at = state.object(key).map_or(at, |old| old.meta().created_at);
+            check(state, key, expect)?;
+            let created_at = state.item(key).map_or(at, |old| old.meta().created_at);
             let meta = Meta {
-                version: index,
+                version: revision,
                 created_at,
                 updated_at: at,
             };
-            state.put(object.clone().with_meta(meta));
-            changed.push(key);
-            Ok(())
+            let item = Item::from(object.with_meta(meta));
+            check_claims(state, &item)?;
+            check_rules(state, &item)?;
+            state.put(item.clone());
+            Ok(Some(Step::Put(item)))
         }
     }
 }
@@ -120,10 +140,10 @@ fn check(state: &State, key: ObjectKey, expect: Expect) -> Result<(), Conflict> 
     }
 }
 
-fn check_claims(state: &State, object: &Object) -> Result<(), Conflict> {
-    for claim in claims_of(object) {
+fn check_claims(state: &State, item: &Item) -> Result<(), Conflict> {
+    for claim in claims_of(item) {
         if let Some(holder) = state.holder(&claim)
-            && holder != object.key()
+            && holder != item.key()
         {
             return Err(Conflict {
                 kind: ConflictKind::Taken,
@@ -134,10 +154,10 @@ fn check_claims(state: &State, object: &Object) -> Result<(), Conflict> {
     Ok(())
 }
 
-fn check_rules(state: &State, object: &Object) -> Result<(), Conflict> {
-    match object {
-        Object::Network(network) => check_overlap(state, network),
-        Object::Task(task) => match state.task(task.id) {
+fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
+    match item {
+        Item::Network(network) => check_overlap(state, network),
+        Item::Task(task) => match state.task(task.id) {
             Some(old) if task.status.state < old.status.state => Err(Conflict {
                 kind: ConflictKind::Invalid,
                 message: format!(
@@ -151,7 +171,7 @@ fn check_rules(state: &State, object: &Object) -> Result<(), Conflict> {
             }),
             Some(_) | None => Ok(()),
         },
-        Object::Cluster(_) | Object::Node(_) | Object::Service(_) => Ok(()),
+        Item::Cluster(_) | Item::Node(_) | Item::Service(_) => Ok(()),
     }
 }
 

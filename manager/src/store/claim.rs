@@ -3,6 +3,7 @@
 //! Claims are checked inside `apply`, on every replica alike. So two managers that decide at the same
 //! moment can never give one address to two tasks: the second transaction is refused.
 
+use crate::store::item::Item;
 use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -10,7 +11,6 @@ use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
-use weft_proto::object::Object;
 use weft_proto::spec::Protocol;
 
 /// Something that one object has for itself.
@@ -50,23 +50,23 @@ impl fmt::Display for Claim {
 }
 
 /// What an object has for itself. A task that ended has nothing any more.
-pub(super) fn claims_of(object: &Object) -> Vec<Claim> {
-    match object {
-        Object::Cluster(_) => Vec::new(),
-        Object::Node(node) => {
+pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
+    match item {
+        Item::Cluster(_) => Vec::new(),
+        Item::Node(node) => {
             let raft = node.manager.map(|manager| Claim::RaftId(manager.raft_id));
             [Claim::NodeNumber(node.number)]
                 .into_iter()
                 .chain(raft)
                 .collect()
         }
-        Object::Network(network) => {
+        Item::Network(network) => {
             vec![
                 Claim::NetworkName(network.spec.name.clone()),
                 Claim::Vni(network.vni),
             ]
         }
-        Object::Service(service) => {
+        Item::Service(service) => {
             let name = Claim::ServiceName(service.spec.name.clone());
             let vips = service
                 .vips
@@ -78,8 +78,8 @@ pub(super) fn claims_of(object: &Object) -> Vec<Claim> {
                 .filter_map(|port| Some(Claim::PublishedPort(port.protocol, port.published?)));
             [name].into_iter().chain(vips).chain(ports).collect()
         }
-        Object::Task(task) if task.status.state.is_terminal() => Vec::new(),
-        Object::Task(task) => {
+        Item::Task(task) if task.status.state.is_terminal() => Vec::new(),
+        Item::Task(task) => {
             let addresses = task
                 .addresses
                 .iter()

@@ -5,6 +5,9 @@
 
 mod apply;
 mod claim;
+mod hash;
+mod history;
+mod item;
 mod state;
 mod watch;
 
@@ -12,11 +15,14 @@ mod watch;
 mod tests;
 
 pub use apply::Applied;
+pub use apply::Step;
 pub use apply::apply;
 pub use claim::Claim;
+pub use history::ChangeSet;
+pub use history::Delta;
+pub use history::Lagged;
+pub use item::Item;
 pub use state::State;
-pub use watch::ChangeSet;
-pub use watch::Lagged;
 pub use watch::Store;
 
 /// A consistent state at one revision, shared by whoever reads it.

@@ -2,6 +2,7 @@
 
 use crate::store::claim::Claim;
 use crate::store::claim::claims_of;
+use crate::store::item::Item;
 use rpds::QueueSync;
 use rpds::RedBlackTreeMapSync;
 use rpds::RedBlackTreeSetSync;
@@ -30,6 +31,7 @@ type Table<K, V> = RedBlackTreeMapSync<K, Arc<V>>;
 /// The whole state at one revision. Cloning shares everything.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    index: u64,
     revision: u64,
     cluster: Option<Arc<Cluster>>,
     nodes: Table<NodeId, Node>,
@@ -44,9 +46,16 @@ pub struct State {
 }
 
 impl State {
-    /// The log index that this state is at.
+    /// Which state this is: it rises with every transaction that was applied, is never less than
+    /// the log index, and is the same for the same state on every manager. Several transactions of
+    /// one log entry have a revision each.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The log entry that this state is at.
+    pub fn index(&self) -> u64 {
+        self.index
     }
 
     /// The cluster; `None` only before its first entry.
@@ -120,21 +129,32 @@ impl State {
         self.recent.get(&command)
     }
 
-    /// Any object, as the enum that commands carry.
-    pub fn object(&self, key: ObjectKey) -> Option<Object> {
+    /// Any object, shared.
+    pub fn item(&self, key: ObjectKey) -> Option<Item> {
         match key {
-            ObjectKey::Cluster => self.cluster.as_deref().cloned().map(Object::Cluster),
-            ObjectKey::Node(id) => self.nodes.get(&id).map(|o| Object::Node((**o).clone())),
-            ObjectKey::Network(id) => self
-                .networks
-                .get(&id)
-                .map(|o| Object::Network((**o).clone())),
-            ObjectKey::Service(id) => self
-                .services
-                .get(&id)
-                .map(|o| Object::Service((**o).clone())),
-            ObjectKey::Task(id) => self.tasks.get(&id).map(|o| Object::Task((**o).clone())),
+            ObjectKey::Cluster => self.cluster.clone().map(Item::Cluster),
+            ObjectKey::Node(id) => self.nodes.get(&id).cloned().map(Item::Node),
+            ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
+            ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
+            ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
         }
+    }
+
+    /// All objects, by kind and identifier.
+    pub fn items(&self) -> impl Iterator<Item = Item> + '_ {
+        let cluster = self.cluster.iter().cloned().map(Item::Cluster);
+        cluster
+            .chain(self.nodes.values().cloned().map(Item::Node))
+            .chain(self.networks.values().cloned().map(Item::Network))
+            .chain(self.services.values().cloned().map(Item::Service))
+            .chain(self.tasks.values().cloned().map(Item::Task))
+    }
+
+    /// Commands applied lately, oldest first.
+    pub(super) fn recent(&self) -> impl Iterator<Item = (CommandId, &CommandResult)> {
+        self.recent_order
+            .iter()
+            .filter_map(|id| Some((*id, self.recent.get(id)?)))
     }
 
     /// The version of an object; `None` when there is none.
@@ -150,25 +170,9 @@ impl State {
 
     /// Everything, to be written down.
     pub fn to_snapshot(&self) -> StoreSnapshot {
-        let mut objects: Vec<Object> = Vec::new();
-        objects.extend(self.cluster.as_deref().cloned().map(Object::Cluster));
-        objects.extend(self.nodes.values().map(|o| Object::Node((**o).clone())));
-        objects.extend(
-            self.networks
-                .values()
-                .map(|o| Object::Network((**o).clone())),
-        );
-        objects.extend(
-            self.services
-                .values()
-                .map(|o| Object::Service((**o).clone())),
-        );
-        objects.extend(self.tasks.values().map(|o| Object::Task((**o).clone())));
-        let recent = self
-            .recent_order
-            .iter()
-            .filter_map(|id| Some((*id, self.recent.get(id)?.clone())))
-            .collect();
+        let objects = self.items().map(|item| Object::from(&item)).collect();
+        let recent = self.recent().map(|(id, result)| (id, result.clone()));
+        let recent = recent.collect();
         StoreSnapshot {
             revision: self.revision,
             objects,
@@ -179,11 +183,12 @@ impl State {
     /// The state that was written down.
     pub fn from_snapshot(snapshot: StoreSnapshot) -> State {
         let mut state = State {
+            index: snapshot.revision,
             revision: snapshot.revision,
             ..State::default()
         };
         for object in snapshot.objects {
-            state.put(object);
+            state.put(object.into());
         }
         for (id, result) in snapshot.recent {
             state.remember(id, result);
@@ -191,51 +196,98 @@ impl State {
         state
     }
 
-    pub(crate) fn set_revision(&mut self, revision: u64) {
+    /// The log has come to `index`. States that were reached by single transactions have the index
+    /// as their revision.
+    pub(crate) fn advance(&mut self, index: u64) {
+        self.index = index;
+        self.revision = self.revision.max(index);
+    }
+
+    /// As [`State::advance`], but for a state that was written down, whose index may be less than
+    /// its revision.
+    pub(crate) fn at_index(mut self, index: u64) -> State {
+        self.advance(index);
+        self
+    }
+
+    pub(super) fn set_revision(&mut self, revision: u64) {
         self.revision = revision;
     }
 
-    pub(super) fn put(&mut self, object: Object) {
-        self.delete(object.key());
-        let key = object.key();
-        for claim in claims_of(&object) {
-            self.claims.insert_mut(claim, key);
-        }
-        match object {
-            Object::Cluster(cluster) => self.cluster = Some(Arc::new(cluster)),
-            Object::Node(node) => self.nodes.insert_mut(node.id, Arc::new(node)),
-            Object::Network(network) => self.networks.insert_mut(network.id, Arc::new(network)),
-            Object::Service(service) => self.services.insert_mut(service.id, Arc::new(service)),
-            Object::Task(task) => {
-                self.tasks_by_service.insert_mut((task.service, task.id));
-                if let Some(node) = task.node {
-                    self.tasks_by_node.insert_mut((node, task.id));
-                }
-                self.tasks.insert_mut(task.id, Arc::new(task));
+    /// Begins a transaction at `index`, and gives it a revision of its own.
+    pub(super) fn next_revision(&mut self, index: u64) -> u64 {
+        self.revision = (self.revision + 1).max(index);
+        self.revision
+    }
+
+    /// Puts an object in the place of its last version, if there is one. Indexes are touched only
+    /// where they change: most changes are of a status.
+    pub(super) fn put(&mut self, item: Item) {
+        let key = item.key();
+        let claims = claims_of(&item);
+        self.release(key, &claims);
+        for claim in claims {
+            if self.holder(&claim) != Some(key) {
+                self.claims.insert_mut(claim, key);
             }
+        }
+        match item {
+            Item::Cluster(cluster) => self.cluster = Some(cluster),
+            Item::Node(node) => self.nodes.insert_mut(node.id, node),
+            Item::Network(network) => self.networks.insert_mut(network.id, network),
+            Item::Service(service) => self.services.insert_mut(service.id, service),
+            Item::Task(task) => self.put_task(task),
         }
     }
 
-    pub(super) fn delete(&mut self, key: ObjectKey) {
-        let Some(object) = self.object(key) else {
-            return;
-        };
-        for claim in claims_of(&object) {
-            if self.holder(&claim) == Some(key) {
-                self.claims.remove_mut(&claim);
+    fn put_task(&mut self, task: Arc<Task>) {
+        let old = self.tasks.get(&task.id);
+        let (service, node) = (old.map(|old| old.service), old.and_then(|old| old.node));
+        if service != Some(task.service) {
+            if let Some(service) = service {
+                self.tasks_by_service.remove_mut(&(service, task.id));
+            }
+            self.tasks_by_service.insert_mut((task.service, task.id));
+        }
+        if node != task.node {
+            if let Some(node) = node {
+                self.tasks_by_node.remove_mut(&(node, task.id));
+            }
+            if let Some(node) = task.node {
+                self.tasks_by_node.insert_mut((node, task.id));
             }
         }
-        match object {
-            Object::Cluster(_) => self.cluster = None,
-            Object::Node(node) => _ = self.nodes.remove_mut(&node.id),
-            Object::Network(network) => _ = self.networks.remove_mut(&network.id),
-            Object::Service(service) => _ = self.services.remove_mut(&service.id),
-            Object::Task(task) => {
+        self.tasks.insert_mut(task.id, task);
+    }
+
+    /// Takes an object out, and gives it back.
+    pub(super) fn delete(&mut self, key: ObjectKey) -> Option<Item> {
+        let item = self.item(key)?;
+        self.release(key, &[]);
+        match &item {
+            Item::Cluster(_) => self.cluster = None,
+            Item::Node(node) => _ = self.nodes.remove_mut(&node.id),
+            Item::Network(network) => _ = self.networks.remove_mut(&network.id),
+            Item::Service(service) => _ = self.services.remove_mut(&service.id),
+            Item::Task(task) => {
                 self.tasks_by_service.remove_mut(&(task.service, task.id));
                 if let Some(node) = task.node {
                     self.tasks_by_node.remove_mut(&(node, task.id));
                 }
                 self.tasks.remove_mut(&task.id);
+            }
+        }
+        Some(item)
+    }
+
+    /// Gives back what an object has for itself, except what it is to `keep`.
+    fn release(&mut self, key: ObjectKey, keep: &[Claim]) {
+        let Some(item) = self.item(key) else {
+            return;
+        };
+        for claim in claims_of(&item) {
+            if !keep.contains(&claim) && self.holder(&claim) == Some(key) {
+                self.claims.remove_mut(&claim);
             }
         }
     }

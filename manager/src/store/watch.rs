@@ -1,44 +1,22 @@
 //! The live state: applies commands as they are committed and lets others follow.
 
 use crate::store::View;
-use crate::store::apply::apply;
+use crate::store::history::ChangeSet;
+use crate::store::history::Delta;
+use crate::store::history::History;
+use crate::store::history::Lagged;
 use crate::store::state::State;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
 use weft_proto::command::Command;
 use weft_proto::command::CommandResult;
-use weft_proto::object::ObjectKey;
-
-/// How many change sets are kept for watchers that resume. Who needs older ones takes a view.
-const HISTORY: usize = 4096;
-
-/// The objects that one revision changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangeSet {
-    /// The revision.
-    pub revision: u64,
-    /// The objects, in the order they were changed.
-    pub changed: Vec<ObjectKey>,
-}
-
-/// The changes asked for are no longer kept: take a view and go on from its revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the changes since revision {0} are no longer kept")]
-pub struct Lagged(pub u64);
-
-#[derive(Debug)]
-struct History {
-    /// Changes since (not at) this revision are complete.
-    complete_since: u64,
-    sets: VecDeque<Arc<ChangeSet>>,
-}
 
 /// The live state. One writer (the log), any number of readers.
 #[derive(Debug)]
 pub struct Store {
     current: watch::Sender<View>,
+    /// Always that of `current`: both change while this is held.
     history: Mutex<History>,
 }
 
@@ -46,10 +24,7 @@ impl Default for Store {
     fn default() -> Self {
         Store {
             current: watch::Sender::new(View::default()),
-            history: Mutex::new(History {
-                complete_since: 0,
-                sets: VecDeque::new(),
-            }),
+            history: Mutex::default(),
         }
     }
 }
@@ -67,58 +42,73 @@ impl Store {
 
     /// Every change after a revision, in order and without a gap.
     pub fn changes_since(&self, revision: u64) -> Result<Vec<Arc<ChangeSet>>, Lagged> {
-        let history = self.history.lock();
-        if revision < history.complete_since {
-            return Err(Lagged(revision));
-        }
-        let first = history.sets.partition_point(|set| set.revision <= revision);
-        Ok(history.sets.range(first..).cloned().collect())
+        self.history.lock().sets(revision)
+    }
+
+    /// The next `limit` changes after a revision, with the objects as they were: in order, without
+    /// a gap, each once. Fewer than `limit` are all there are.
+    pub fn deltas_since(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Delta>>, Lagged> {
+        self.history.lock().deltas(revision, limit)
     }
 
     /// Returns once the state is at `revision` or beyond.
     pub async fn wait_for(&self, revision: u64) -> View {
-        let mut views = self.subscribe();
-        let reached = views
-            .wait_for(|view| view.revision() >= revision)
-            .await
-            .map(|v| v.clone());
-        // The sender lives in `self`, so waiting cannot end without a view.
-        reached.unwrap_or_else(|_| self.view())
+        self.wait_until(|view| view.revision() >= revision).await
     }
 
-    /// Applies a committed command.
+    /// Returns once the log entry at `index` is part of the state.
+    pub async fn wait_applied(&self, index: u64) -> View {
+        self.wait_until(|view| view.index() >= index).await
+    }
+
+    async fn wait_until(&self, reached: impl FnMut(&View) -> bool) -> View {
+        let mut views = self.subscribe();
+        let view = views.wait_for(reached).await.map(|view| view.clone());
+        // The sender lives in `self`, so waiting cannot end without a view.
+        view.unwrap_or_else(|_| self.view())
+    }
+
+    /// Applies a committed log entry that holds a single command.
     pub fn apply(&self, index: u64, command: &Command) -> CommandResult {
-        let applied = apply(&self.view(), index, command);
-        if !applied.changed.is_empty() {
-            let mut history = self.history.lock();
-            history.sets.push_back(Arc::new(ChangeSet {
-                revision: index,
-                changed: applied.changed,
-            }));
-            while history.sets.len() > HISTORY {
-                if let Some(dropped) = history.sets.pop_front() {
-                    history.complete_since = dropped.revision;
-                }
+        let mut results = self.apply_all(index, vec![command.clone()]);
+        // One command has one result.
+        results.pop().unwrap_or(Ok(index))
+    }
+
+    /// Applies the commands of a committed log entry, in order, each as a whole or not at all.
+    /// Readers see the state before all of them or after, never one in between.
+    pub fn apply_all(&self, index: u64, commands: Vec<Command>) -> Vec<CommandResult> {
+        let mut state = State::clone(&self.current.borrow());
+        let mut results = Vec::with_capacity(commands.len());
+        let mut news = Vec::with_capacity(commands.len());
+        for command in commands {
+            let at = command.at;
+            let (result, steps) = state.transact(index, command);
+            if let Ok(revision) = result
+                && !steps.is_empty()
+            {
+                news.push((revision, at, steps));
             }
+            results.push(result);
         }
-        self.current.send_replace(Arc::new(applied.state));
-        applied.result
+        state.advance(index);
+        let mut history = self.history.lock();
+        for (revision, at, steps) in news {
+            history.push(revision, at, steps);
+        }
+        self.current.send_replace(Arc::new(state));
+        results
     }
 
     /// A log entry without a command passed by.
     pub fn advance(&self, index: u64) {
-        let mut state = State::clone(&self.view());
-        state.set_revision(index);
-        self.current.send_replace(Arc::new(state));
+        self.apply_all(index, Vec::new());
     }
 
     /// Replaces everything by a state that was written down.
     pub fn restore(&self, state: State) {
-        {
-            let mut history = self.history.lock();
-            history.complete_since = state.revision();
-            history.sets.clear();
-        }
+        let mut history = self.history.lock();
+        *history = History::begin(state.revision());
         self.current.send_replace(Arc::new(state));
     }
 }

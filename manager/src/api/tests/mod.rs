@@ -6,9 +6,11 @@ mod network;
 mod node;
 mod service;
 mod task;
+mod watch;
 
 use crate::api::ControlService;
 use crate::api::Members;
+use crate::api::Replica;
 use crate::fixture;
 use crate::logs::LogQuery;
 use crate::logs::LogSource;
@@ -19,6 +21,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::Request;
 use tonic::Status;
@@ -84,6 +87,10 @@ fn house(objects: Vec<Object>) -> House {
         Arc::new(ids),
         logs.clone(),
         Arc::new(FakeMembers),
+        Replica {
+            store: fake.store(),
+            stop: CancellationToken::new(),
+        },
     );
     House {
         fake,
