@@ -28,6 +28,8 @@ const CRATES: &[(&str, &[&str])] = &[
     // Uses the product as a program only; links and namespaces are Linux, not product.
     ("weft-rig", &["weft-proto", "weft-kernel"]),
     ("weft-tests", ANY),
+    // Judges what clients saw, of any cluster.
+    ("weft-history", &[]),
 ];
 
 /// One row of a room table: a module at the top of a crate, the rooms it may import, and the

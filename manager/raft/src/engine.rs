@@ -20,6 +20,12 @@ pub(crate) trait Engine: Send + 'static {
     /// unknown and the engine must not be used again.
     fn commit(&mut self, ops: Vec<Op>, durable: bool) -> io::Result<()>;
 
+    /// How long the next durable commit takes, in a simulation, which is not to block.
+    #[cfg(feature = "sim")]
+    fn sync_time(&mut self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
     /// All pairs in the order of their keys.
     fn scan(&self) -> Box<dyn Iterator<Item = io::Result<Pair>> + '_>;
 }

@@ -46,6 +46,8 @@ mod records;
 mod recovery;
 mod seal;
 mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sled_engine;
 mod snapshot;
 mod state_machine;

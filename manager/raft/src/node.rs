@@ -207,7 +207,9 @@ impl RaftNode {
             Err(fatal) => {
                 // The directory must be free again when this returns.
                 writer.stop();
-                join(thread).await;
+                if let Some(thread) = thread {
+                    join(thread).await;
+                }
                 return Err(StartError::Recover {
                     reason: fatal.to_string(),
                 });
@@ -227,7 +229,7 @@ impl RaftNode {
             stopped: watch::Sender::new(false),
             fault,
             writer,
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
             tasks: Mutex::new(tasks),
         });
         let watchdog = watchdog::run(Arc::downgrade(&inner), config.slow_disk, config.dead_disk);

@@ -214,5 +214,10 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
+    // Another thread would bring its own timing into a simulation.
+    #[cfg(feature = "sim")]
+    if crate::sim::is_on() {
+        return work();
+    }
     spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -68,7 +68,13 @@ openraft::declare_raft_types!(
         R = Vec<u8>,
         NodeId = RaftId,
         Node = Peer,
+        AsyncRuntime = Runtime,
 );
+
+#[cfg(not(feature = "sim"))]
+pub(crate) type Runtime = openraft_rt_tokio::TokioRuntime;
+#[cfg(feature = "sim")]
+pub(crate) type Runtime = crate::sim::Runtime;
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Adapter>;
 pub(crate) type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;

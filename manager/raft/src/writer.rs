@@ -11,8 +11,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Requests that share one sync, at most.
 const GROUP: usize = 512;
@@ -60,15 +60,18 @@ enum Request {
 pub(crate) struct Writer {
     requests: mpsc::Sender<Request>,
     busy_since: Arc<Mutex<Option<Instant>>>,
+    /// Wakes a simulated writer, which is a task and cannot wait for its inbox as a thread does.
+    #[cfg(feature = "sim")]
+    bell: Arc<tokio::sync::Notify>,
 }
 
 impl Writer {
     /// Starts the thread. A failed write is reported to `fault` and answered to everyone who
-    /// waits or will wait: nothing is ever retried.
+    /// waits or will wait: nothing is ever retried. In a simulation there is no thread but a task.
     pub(crate) fn start(
         engine: Box<dyn Engine>,
         fault: Fault,
-    ) -> io::Result<(Writer, JoinHandle<()>)> {
+    ) -> io::Result<(Writer, Option<JoinHandle<()>>)> {
         let (requests, inbox) = mpsc::channel();
         let busy_since = Arc::new(Mutex::new(None));
         let worker = Worker {
@@ -77,14 +80,23 @@ impl Writer {
             busy_since: Arc::clone(&busy_since),
             fault,
         };
-        let thread = std::thread::Builder::new()
-            .name("raft-log".to_owned())
-            .spawn(move || worker.run())?;
+        #[cfg(feature = "sim")]
+        let bell = Arc::new(tokio::sync::Notify::new());
         let writer = Writer {
             requests,
             busy_since,
+            #[cfg(feature = "sim")]
+            bell: Arc::clone(&bell),
         };
-        Ok((writer, thread))
+        #[cfg(feature = "sim")]
+        if crate::sim::is_on() {
+            tokio::spawn(worker.run_simulated(bell));
+            return Ok((writer, None));
+        }
+        let thread = std::thread::Builder::new()
+            .name("raft-log".to_owned())
+            .spawn(move || worker.run())?;
+        Ok((writer, Some(thread)))
     }
 
     /// Queues `ops` behind everything queued before.
@@ -94,6 +106,8 @@ impl Writer {
         {
             done.finish(Err(&stopped()));
         }
+        #[cfg(feature = "sim")]
+        self.bell.notify_one();
     }
 
     /// Queues `ops` and waits until they are on disk.
@@ -112,6 +126,8 @@ impl Writer {
     pub(crate) fn stop(&self) {
         // An error means that it has ended already.
         drop(self.requests.send(Request::Stop));
+        #[cfg(feature = "sim")]
+        self.bell.notify_one();
     }
 }
 
@@ -141,6 +157,44 @@ impl Worker {
                     failed = Some(error);
                 }
                 *self.busy_since.lock() = None;
+            }
+            for done in waiting {
+                done.finish(failed.as_ref().map_or(Ok(()), Err));
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// As [`Worker::run`], in a task: data is handed to the disk, and synced when the simulated
+    /// disk has taken its time.
+    #[cfg(feature = "sim")]
+    async fn run_simulated(mut self, bell: Arc<tokio::sync::Notify>) {
+        let mut failed: Option<io::Error> = None;
+        loop {
+            let first = match self.inbox.try_recv() {
+                Ok(first) => first,
+                Err(mpsc::TryRecvError::Empty) => {
+                    bell.notified().await;
+                    continue;
+                }
+                Err(mpsc::TryRecvError::Disconnected) => return,
+            };
+            let Group { ops, waiting, stop } = self.gather(first);
+            if failed.is_none() {
+                let mut written = self.engine.commit(ops, false);
+                if written.is_ok() && waiting.iter().any(Done::needs_sync) {
+                    *self.busy_since.lock() = Some(Instant::now());
+                    tokio::time::sleep(self.engine.sync_time()).await;
+                    written = self.engine.commit(Vec::new(), true);
+                    *self.busy_since.lock() = None;
+                }
+                if let Err(error) = written {
+                    self.fault
+                        .report(format!("writing the log failed: {error}"));
+                    failed = Some(error);
+                }
             }
             for done in waiting {
                 done.finish(failed.as_ref().map_or(Ok(()), Err));
