@@ -68,7 +68,7 @@ impl StoreBuilder<TypeConfig, LogStore, Adapter, Guard> for OnSled {
         let log = LogStore::new(image, writer.clone(), Sealing::default());
         let guard = Guard {
             writer,
-            thread: Some(thread),
+            thread,
             _dir: dir,
         };
         Ok((guard, log, adapter))
