@@ -1,6 +1,6 @@
 //! What other managers ask of this one, beside consensus itself.
 
-use crate::consensus::propose_here;
+use crate::consensus::ClusterProposer;
 use crate::leader::Liveness;
 use crate::logs::LocalLogs;
 use futures::Stream;
@@ -18,6 +18,7 @@ use weft_raft::RaftNode;
 #[derive(Clone)]
 pub struct PeerService {
     raft: RaftNode,
+    proposer: Arc<ClusterProposer>,
     liveness: Arc<Liveness>,
     logs: Arc<dyn LocalLogs>,
 }
@@ -32,9 +33,15 @@ impl std::fmt::Debug for PeerService {
 
 impl PeerService {
     /// Of this manager.
-    pub fn new(raft: RaftNode, liveness: Arc<Liveness>, logs: Arc<dyn LocalLogs>) -> Self {
+    pub fn new(
+        raft: RaftNode,
+        proposer: Arc<ClusterProposer>,
+        liveness: Arc<Liveness>,
+        logs: Arc<dyn LocalLogs>,
+    ) -> Self {
         PeerService {
             raft,
+            proposer,
             liveness,
             logs,
         }
@@ -47,7 +54,15 @@ impl Peer for PeerService {
         &self,
         request: Request<wire::ProposeRequest>,
     ) -> Result<Response<wire::ProposeResponse>, Status> {
-        let answer = propose_here(&self.raft, request.into_inner().command).await?;
+        let answer = self.proposer.serve_proposal(request.into_inner()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn propose_many(
+        &self,
+        request: Request<wire::ProposeManyRequest>,
+    ) -> Result<Response<wire::ProposeManyResponse>, Status> {
+        let answer = self.proposer.serve_proposals(request.into_inner()).await;
         Ok(Response::new(answer))
     }
 
@@ -55,9 +70,7 @@ impl Peer for PeerService {
         &self,
         _: Request<wire::ReadIndexRequest>,
     ) -> Result<Response<wire::ReadIndexResponse>, Status> {
-        let index = self.raft.read_index().await;
-        let index = index.map_err(|err| Status::unavailable(err.to_string()))?;
-        Ok(Response::new(wire::ReadIndexResponse { index }))
+        Ok(Response::new(self.proposer.serve_read_index().await?))
     }
 
     async fn presence(

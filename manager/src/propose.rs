@@ -7,6 +7,7 @@ pub mod retry;
 use crate::store::View;
 use std::future::Future;
 use std::pin::Pin;
+use weft_proto::CommandId;
 use weft_proto::command::Change;
 use weft_proto::command::Conflict;
 
@@ -36,6 +37,18 @@ pub trait Proposer: Send + Sync {
     /// Makes the changes, all or none of them. On return they are durable on a majority and the
     /// local state has them: the revision is that of the change.
     fn propose(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<u64, ProposeError>>;
+
+    /// As [`Proposer::propose`], under an identifier of the caller's: of the transactions of one
+    /// identifier at most one is made, and the others are answered as that one was. A refused one
+    /// does not count.
+    fn propose_as(
+        &self,
+        id: CommandId,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<u64, ProposeError>>;
+
+    /// The state as it is here, which may be old.
+    fn local_view(&self) -> View;
 
     /// A state that has everything acknowledged before the call, by whichever manager.
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>>;

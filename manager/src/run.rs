@@ -137,13 +137,13 @@ impl Manager {
         let dialer = ManagerDialer(config.credentials.clone());
         let raft = consensus(&config, &store, dialer.clone()).await?;
         let stop = CancellationToken::new();
-        let proposer = Arc::new(ClusterProposer::new(
+        let (proposer, proposals) = ClusterProposer::new(
             raft.clone(),
             store.clone(),
             dialer,
             config.clock.clone(),
             config.entropy.clone(),
-        ));
+        );
         let group = Arc::new(Group::new(raft.clone(), proposer.clone(), store.clone()));
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
@@ -162,14 +162,16 @@ impl Manager {
             config.entropy.clone(),
             Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
             group.clone(),
-            Replica {
-                store: store.clone(),
-                stop: stop.clone(),
-            },
+            Replica::new(&store, &stop),
         ));
-        let peer = PeerServer::new(PeerService::new(raft.clone(), liveness.clone(), broker))
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE);
+        let peer = PeerServer::new(PeerService::new(
+            raft.clone(),
+            proposer.clone(),
+            liveness.clone(),
+            broker,
+        ))
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
         let ca = CaService::new(
             proposer.clone(),
             config.clock.clone(),
@@ -197,6 +199,7 @@ impl Manager {
                 tracing::error!(%err, "the control port's server ended");
             }
         });
+        tasks.spawn(proposals.run(stop.clone()));
         tasks.spawn(async move { dispatcher.run().await });
         tasks.spawn(presence::report(
             raft.clone(),

@@ -111,6 +111,17 @@ pub struct Conflict {
 /// What became of a command: the revision at which it was applied, or why not.
 pub type CommandResult = Result<u64, Conflict>;
 
+/// A command that was applied lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedCommand {
+    /// Which.
+    pub id: CommandId,
+    /// When its proposer decided it.
+    pub at: Timestamp,
+    /// What became of it.
+    pub result: CommandResult,
+}
+
 /// The whole state, as written down and sent to managers that are far behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreSnapshot {
@@ -119,5 +130,5 @@ pub struct StoreSnapshot {
     /// All objects.
     pub objects: Vec<Object>,
     /// Commands applied lately, oldest first, so that a retried one is recognised.
-    pub recent: Vec<(CommandId, CommandResult)>,
+    pub recent: Vec<AppliedCommand>,
 }

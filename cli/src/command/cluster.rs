@@ -193,7 +193,7 @@ async fn info(context: &Context, args: &InfoArgs) -> anyhow::Result<()> {
     let cluster = match local.state.as_str() {
         "manager" => client
             .control()
-            .get_cluster(wire::GetClusterRequest {})
+            .get_cluster(wire::GetClusterRequest::default())
             .await
             .ok(),
         _ => None,

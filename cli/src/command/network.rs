@@ -129,7 +129,10 @@ fn spec(args: CreateArgs) -> anyhow::Result<wire::NetworkSpec> {
 
 async fn create(context: &Context, spec: wire::NetworkSpec) -> anyhow::Result<()> {
     let client = context.connect().await?;
-    let request = wire::CreateNetworkRequest { spec: Some(spec) };
+    let request = wire::CreateNetworkRequest {
+        spec: Some(spec),
+        ..wire::CreateNetworkRequest::default()
+    };
     let answer = client.control().create_network(request).await;
     let network = answer.map_err(Refused::from)?.into_inner().network;
     output::text(&network.unwrap_or_default().id)
@@ -139,6 +142,7 @@ async fn create(context: &Context, spec: wire::NetworkSpec) -> anyhow::Result<()
 pub(super) async fn fetch(client: &Client, target: &str) -> anyhow::Result<Vec<Network>> {
     let request = wire::ListNetworksRequest {
         target: target.to_owned(),
+        ..wire::ListNetworksRequest::default()
     };
     let answer = client.control().list_networks(request).await;
     let networks = answer.map_err(Refused::from)?.into_inner().networks;

@@ -136,7 +136,10 @@ struct Nodes {
 }
 
 async fn fetch(client: &Client) -> anyhow::Result<Nodes> {
-    let answer = client.control().list_nodes(wire::ListNodesRequest {}).await;
+    let answer = client
+        .control()
+        .list_nodes(wire::ListNodesRequest::default())
+        .await;
     let answer = answer.map_err(Refused::from)?.into_inner();
     let all: Result<_, _> = answer.nodes.into_iter().map(Node::try_from).collect();
     Ok(Nodes {
@@ -197,6 +200,7 @@ async fn ps(context: &Context, client: &Client, args: PsArgs) -> anyhow::Result<
         let request = wire::ListTasksRequest {
             service: String::new(),
             node: find(&nodes.all, &nodes.own, target)?.id.to_string(),
+            ..wire::ListTasksRequest::default()
         };
         let answer = client.control().list_tasks(request).await;
         let answer = answer.map_err(Refused::from)?.into_inner();
@@ -221,6 +225,7 @@ fn update_request(args: UpdateArgs) -> anyhow::Result<wire::UpdateNodeRequest> {
         availability,
         add_labels: args.label_add.into_iter().map(Into::into).collect(),
         remove_labels: args.label_rm,
+        ..wire::UpdateNodeRequest::default()
     })
 }
 

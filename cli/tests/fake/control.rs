@@ -158,6 +158,7 @@ impl Control for Server {
             leader_node_id: node_id(),
             self_node_id: node_id(),
             members: vec![member()],
+            ..wire::ListNodesResponse::default()
         }))
     }
 
@@ -207,7 +208,10 @@ impl Control for Server {
         _: Request<wire::ListNetworksRequest>,
     ) -> Answer<wire::ListNetworksResponse> {
         let networks = self.state()?.networks.clone();
-        Ok(Response::new(wire::ListNetworksResponse { networks }))
+        Ok(Response::new(wire::ListNetworksResponse {
+            networks,
+            ..wire::ListNetworksResponse::default()
+        }))
     }
 
     async fn remove_network(
@@ -304,7 +308,10 @@ impl Control for Server {
         if services.is_empty() && !target.is_empty() {
             return Err(no_service(&target));
         }
-        Ok(Response::new(wire::ListServicesResponse { services }))
+        Ok(Response::new(wire::ListServicesResponse {
+            services,
+            ..wire::ListServicesResponse::default()
+        }))
     }
 
     async fn list_tasks(
@@ -323,6 +330,7 @@ impl Control for Server {
         Ok(Response::new(wire::ListTasksResponse {
             tasks: meant.flat_map(tasks).collect(),
             nodes: vec![node()],
+            ..wire::ListTasksResponse::default()
         }))
     }
 

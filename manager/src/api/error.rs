@@ -67,6 +67,8 @@ pub(super) enum ApiError {
          it is gone for good, wait until it is down and remove it with --force"
     )]
     NodeManages { node: String },
+    #[error("this very request has made the {0}, and it was removed since")]
+    MadeAndGone(&'static str),
     #[error(
         "this manager is at revision {found} and has not come to {wanted}: ask another manager, or \
          try again when it reaches the others"
@@ -95,6 +97,7 @@ impl From<ApiError> for Status {
             | ApiError::NodeNotDown { .. }
             | ApiError::NodeManages { .. } => Status::failed_precondition(text),
             ApiError::Outdated { .. } => Status::aborted(text),
+            ApiError::MadeAndGone(_) => Status::not_found(text),
             ApiError::Behind { .. } => Status::unavailable(text),
             ApiError::Root(_) | ApiError::Token(_) => Status::internal(text),
         }

@@ -1,11 +1,11 @@
 //! What people and programs ask of a cluster; any manager answers.
 //!
-//! Each call reads a fresh state, decides in a pure function of the file of its object, and
-//! proposes the changes. Nothing is done here: the control loops see the changed state and act.
+//! Each call reads a state, decides in a pure function of the file of its object, and proposes the
+//! changes. Nothing is done here: the control loops see the changed state and act.
 //!
 //! A call that failed because no leader answered may still have become state. Asking again is safe:
-//! changes and removals of what is as asked for succeed or say that it is gone, and creations are
-//! refused by name, so nothing is ever there twice.
+//! with the same `request_id` it is done once, and without one, changes and removals of what is as
+//! asked for succeed or say that it is gone, and creations are refused by name.
 
 mod cluster;
 mod error;
@@ -15,6 +15,7 @@ mod network;
 mod node;
 mod port;
 mod replica;
+mod request;
 mod server;
 mod service;
 mod shown;

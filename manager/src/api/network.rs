@@ -14,12 +14,19 @@ use weft_proto::object::Meta;
 use weft_proto::object::Network;
 use weft_proto::spec::NetworkSpec;
 
-/// A new network, with its subnet and its identifier on the wire.
+/// A new network, with its subnet and its identifier on the wire. One that has this identifier was
+/// made by the same request.
 pub(super) fn create(
     state: &State,
     id: NetworkId,
     spec: &NetworkSpec,
 ) -> Result<Decision<Network>, ApiError> {
+    if let Some(made) = state.network(id) {
+        return Ok(Decision {
+            changes: Vec::new(),
+            outcome: Network::clone(made),
+        });
+    }
     let taken = state.holder(&Claim::NetworkName(spec.name.clone()));
     if taken.is_some() {
         return Err(ApiError::NameTaken {

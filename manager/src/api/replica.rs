@@ -22,6 +22,14 @@ pub struct Replica {
 const CATCH_UP: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 2_000 });
 
 impl Replica {
+    /// Of the manager that has this store and ends by this token.
+    pub fn new(store: &Arc<Store>, stop: &CancellationToken) -> Self {
+        Replica {
+            store: store.clone(),
+            stop: stop.clone(),
+        }
+    }
+
     /// The state here, once it is at `revision` or beyond; 0 for whatever is here.
     pub(super) async fn reached(&self, revision: u64) -> Result<View, ApiError> {
         let reached = timeout(CATCH_UP, self.store.wait_for(revision)).await;

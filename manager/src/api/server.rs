@@ -7,6 +7,7 @@ use crate::api::error::ApiError;
 use crate::api::logs;
 use crate::api::network;
 use crate::api::node;
+use crate::api::request::RequestId;
 use crate::api::service;
 use crate::api::target;
 use crate::api::task;
@@ -15,9 +16,13 @@ use crate::entropy::Entropy;
 use crate::logs::LogSource;
 use crate::managers::manager_addrs;
 use crate::propose::Proposer;
+use crate::propose::retry::Basis;
 use crate::propose::retry::Committed;
 use crate::propose::retry::Decision;
+use crate::propose::retry::Once;
 use crate::propose::retry::transact;
+use crate::propose::retry::transact_once;
+use crate::store::Claim;
 use crate::store::State;
 use crate::store::View;
 use futures::StreamExt;
@@ -29,6 +34,8 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use weft_pki::TokenSecret;
+use weft_proto::CommandId;
+use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::Role;
 use weft_proto::ServiceId;
@@ -79,6 +86,46 @@ impl ControlService {
         transact(&*self.proposer, decide).await
     }
 
+    /// A transaction that is made once however often its request arrives.
+    async fn once<T: Send>(
+        &self,
+        id: Option<CommandId>,
+        basis: Basis,
+        decide: impl FnMut(&State) -> Result<Decision<T>, ApiError> + Send,
+    ) -> Result<Once<T>, ApiError> {
+        transact_once(&*self.proposer, id, basis, decide).await
+    }
+
+    /// What the state here is good for when an object is `claimed` by its name: the transaction
+    /// then depends on that very object. Which one a prefix means depends on all of them.
+    fn basis(&self, claimed: &dyn Fn(Name) -> Claim, target: &str) -> Basis {
+        let claim = target.trim().parse().ok().map(claimed);
+        let known = claim.is_some_and(|claim| self.replica.store.view().holder(&claim).is_some());
+        if known { Basis::Local } else { Basis::Fresh }
+    }
+
+    async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
+        match options.unwrap_or_default() {
+            wire::ReadOptions {
+                stale: true,
+                min_revision,
+            } => self.replica.reached(min_revision).await,
+            wire::ReadOptions { stale: false, .. } => self.view().await,
+        }
+    }
+
+    fn shown(&self, view: &View) -> Option<wire::Shown> {
+        let this = self.members.this_node();
+        let node = view.node(this);
+        Some(wire::Shown {
+            revision: view.revision(),
+            node_id: this.to_string(),
+            hostname: node
+                .map(|node| node.description.hostname.clone())
+                .unwrap_or_default(),
+        })
+    }
+
     fn leader(&self) -> String {
         let leader = self.members.leader();
         leader.map(|node| node.to_string()).unwrap_or_default()
@@ -101,9 +148,9 @@ fn role(number: i32) -> Result<Role, ApiError> {
 impl Control for ControlService {
     async fn get_cluster(
         &self,
-        _: Request<wire::GetClusterRequest>,
+        request: Request<wire::GetClusterRequest>,
     ) -> Answer<wire::GetClusterResponse> {
-        let view = self.view().await?;
+        let view = self.read(request.into_inner().read).await?;
         let cluster = cluster::get(&view)?;
         Ok(Response::new(wire::GetClusterResponse {
             id: cluster.id.to_string(),
@@ -112,6 +159,7 @@ impl Control for ControlService {
             leader_node_id: self.leader(),
             revision: view.revision(),
             members: self.members.members(),
+            shown: self.shown(&view),
         }))
     }
 
@@ -146,15 +194,16 @@ impl Control for ControlService {
 
     async fn list_nodes(
         &self,
-        _: Request<wire::ListNodesRequest>,
+        request: Request<wire::ListNodesRequest>,
     ) -> Answer<wire::ListNodesResponse> {
-        let view = self.view().await?;
+        let view = self.read(request.into_inner().read).await?;
         let nodes = node::list(&view);
         Ok(Response::new(wire::ListNodesResponse {
             nodes: nodes.iter().map(|node| (&**node).into()).collect(),
             leader_node_id: self.leader(),
             self_node_id: self.members.this_node().to_string(),
             members: self.members.members(),
+            shown: self.shown(&view),
         }))
     }
 
@@ -164,18 +213,27 @@ impl Control for ControlService {
     ) -> Answer<wire::UpdateNodeResponse> {
         let request = request.into_inner();
         let edit = node::Edit::read(&request)?;
+        let id = RequestId::read(&request.request_id)?.command("update node");
         let this = self.members.this_node();
+        // Host names may be those of several nodes, which only a fresh state tells.
         let done = self
-            .transact(|state| {
+            .once(id, Basis::Fresh, |state| {
                 let node = node::find(state, &request.target, this)?;
                 Ok(node::update(&node, &edit))
             })
             .await?;
-        let node = done.outcome;
-        tracing::info!(node = %node.id, availability = %node.spec.availability, "node updated");
-        let stored = done.view.and_then(|view| view.node(node.id).cloned());
+        let (decided, view) = done.parts();
+        let node = match (decided, view) {
+            (Some(node), view) => {
+                tracing::info!(node = %node.id, availability = %node.spec.availability, "node updated");
+                let stored = view.and_then(|view| view.node(node.id).cloned());
+                stored.unwrap_or_else(|| Arc::new(node))
+            }
+            (None, Some(view)) => node::find(&view, &request.target, this)?,
+            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
+        };
         Ok(Response::new(wire::UpdateNodeResponse {
-            node: Some(stored.as_deref().unwrap_or(&node).into()),
+            node: Some((&*node).into()),
         }))
     }
 
@@ -201,18 +259,23 @@ impl Control for ControlService {
         &self,
         request: Request<wire::CreateNetworkRequest>,
     ) -> Answer<wire::CreateNetworkResponse> {
-        let spec = request.into_inner().spec;
-        let spec = spec.ok_or(ApiError::Incomplete("network spec"))?;
+        let request = request.into_inner();
+        let name = RequestId::read(&request.request_id)?;
+        let spec = request.spec.ok_or(ApiError::Incomplete("network spec"))?;
         let spec = NetworkSpec::try_from(spec).map_err(ApiError::Field)?;
-        let id = NetworkId::from_entropy(self.ids.bits());
-        let done = self
-            .transact(|state| network::create(state, id, &spec))
-            .await?;
-        let network = done.outcome;
-        tracing::info!(%id, name = %spec.name, subnet = %network.subnet, "network created");
-        let stored = done.view.and_then(|view| view.network(id).cloned());
+        let call = "create network";
+        let id = NetworkId::from_entropy(name.object(call, || self.ids.bits()));
+        let create = |state: &State| network::create(state, id, &spec);
+        let done = self.once(name.command(call), Basis::Local, create).await?;
+        let (decided, view) = done.parts();
+        if let Some(network) = &decided {
+            tracing::info!(%id, name = %spec.name, subnet = %network.subnet, "network created");
+        }
+        let stored = view.and_then(|view| view.network(id).cloned());
+        let network = stored.or(decided.map(Arc::new));
+        let network = network.ok_or(ApiError::MadeAndGone("network"))?;
         Ok(Response::new(wire::CreateNetworkResponse {
-            network: Some(stored.as_deref().unwrap_or(&network).into()),
+            network: Some((&*network).into()),
         }))
     }
 
@@ -220,9 +283,11 @@ impl Control for ControlService {
         &self,
         request: Request<wire::ListNetworksRequest>,
     ) -> Answer<wire::ListNetworksResponse> {
-        let view = self.view().await?;
-        let networks = network::list(&view, &request.into_inner().target)?;
+        let request = request.into_inner();
+        let view = self.read(request.read).await?;
+        let networks = network::list(&view, &request.target)?;
         Ok(Response::new(wire::ListNetworksResponse {
+            shown: self.shown(&view),
             networks: networks.iter().map(|network| (&**network).into()).collect(),
         }))
     }
@@ -245,17 +310,22 @@ impl Control for ControlService {
         &self,
         request: Request<wire::CreateServiceRequest>,
     ) -> Answer<wire::CreateServiceResponse> {
-        let spec = request.into_inner().spec;
-        let spec = spec.ok_or(ApiError::Incomplete("service spec"))?;
-        let id = ServiceId::from_entropy(self.ids.bits());
-        let done = self
-            .transact(|state| service::create(state, id, &spec))
-            .await?;
-        let service = done.outcome;
-        tracing::info!(%id, name = %service.spec.name, "service created");
-        let stored = done.view.and_then(|view| view.service(id).cloned());
+        let request = request.into_inner();
+        let name = RequestId::read(&request.request_id)?;
+        let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
+        let call = "create service";
+        let id = ServiceId::from_entropy(name.object(call, || self.ids.bits()));
+        let create = |state: &State| service::create(state, id, &spec);
+        let done = self.once(name.command(call), Basis::Local, create).await?;
+        let (decided, view) = done.parts();
+        if let Some(service) = &decided {
+            tracing::info!(%id, name = %service.spec.name, "service created");
+        }
+        let stored = view.and_then(|view| view.service(id).cloned());
+        let service = stored.or(decided.map(Arc::new));
+        let service = service.ok_or(ApiError::MadeAndGone("service"))?;
         Ok(Response::new(wire::CreateServiceResponse {
-            service: Some(stored.as_deref().unwrap_or(&service).into()),
+            service: Some((&*service).into()),
         }))
     }
 
@@ -264,15 +334,23 @@ impl Control for ControlService {
         request: Request<wire::UpdateServiceRequest>,
     ) -> Answer<wire::UpdateServiceResponse> {
         let request = request.into_inner();
+        let id = RequestId::read(&request.request_id)?.command("update service");
         let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
-        let done = self
-            .transact(|state| service::update(state, &request.target, request.version, &spec))
-            .await?;
-        let service = done.outcome;
-        tracing::info!(id = %service.id, name = %service.spec.name, "service updated");
-        let stored = done.view.and_then(|view| view.service(service.id).cloned());
+        let (target, version) = (&*request.target, request.version);
+        let basis = self.basis(&Claim::ServiceName, target);
+        let update = |state: &State| service::update(state, target, version, &spec);
+        let (decided, view) = self.once(id, basis, update).await?.parts();
+        let service = match (decided, view) {
+            (Some(service), view) => {
+                tracing::info!(id = %service.id, name = %service.spec.name, "service updated");
+                let stored = view.and_then(|view| view.service(service.id).cloned());
+                stored.unwrap_or_else(|| Arc::new(service))
+            }
+            (None, Some(view)) => target::service(&view, target)?,
+            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
+        };
         Ok(Response::new(wire::UpdateServiceResponse {
-            service: Some(stored.as_deref().unwrap_or(&service).into()),
+            service: Some((&*service).into()),
         }))
     }
 
@@ -294,15 +372,19 @@ impl Control for ControlService {
         &self,
         request: Request<wire::ListServicesRequest>,
     ) -> Answer<wire::ListServicesResponse> {
-        let view = self.view().await?;
-        let services = service::list(&view, &request.into_inner().target)?
+        let request = request.into_inner();
+        let view = self.read(request.read).await?;
+        let services = service::list(&view, &request.target)?
             .iter()
             .map(|(service, running)| wire::ServiceListing {
                 service: Some((&**service).into()),
                 running: *running,
             })
             .collect();
-        Ok(Response::new(wire::ListServicesResponse { services }))
+        Ok(Response::new(wire::ListServicesResponse {
+            services,
+            shown: self.shown(&view),
+        }))
     }
 
     async fn list_tasks(
@@ -310,7 +392,7 @@ impl Control for ControlService {
         request: Request<wire::ListTasksRequest>,
     ) -> Answer<wire::ListTasksResponse> {
         let request = request.into_inner();
-        let view = self.view().await?;
+        let view = self.read(request.read).await?;
         let service = match request.service.as_str() {
             "" => None,
             target => Some(target::service(&view, target)?.id),
@@ -324,6 +406,7 @@ impl Control for ControlService {
         Ok(Response::new(wire::ListTasksResponse {
             tasks: tasks.iter().map(|task| (&**task).into()).collect(),
             nodes: nodes.iter().map(|node| (&**node).into()).collect(),
+            shown: self.shown(&view),
         }))
     }
 

@@ -28,12 +28,19 @@ use weft_proto::wire;
 
 type Vips = BTreeMap<NetworkId, IpAddr>;
 
-/// A new service, with its virtual addresses and its published ports.
+/// A new service, with its virtual addresses and its published ports. One that has this identifier
+/// was made by the same request.
 pub(super) fn create(
     state: &State,
     id: ServiceId,
     spec: &wire::ServiceSpec,
 ) -> Result<Decision<Service>, ApiError> {
+    if let Some(made) = state.service(id) {
+        return Ok(Decision {
+            changes: Vec::new(),
+            outcome: Service::clone(made),
+        });
+    }
     let spec = read(state, spec)?;
     if state
         .holder(&Claim::ServiceName(spec.name.clone()))

@@ -46,6 +46,7 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Local/Leave", LOCAL),
     ("/weft.v1.Membership/Depart", MEMBERS),
     ("/weft.v1.Peer/Propose", MANAGERS),
+    ("/weft.v1.Peer/ProposeMany", MANAGERS),
     ("/weft.v1.Peer/ReadIndex", MANAGERS),
     ("/weft.v1.Peer/Presence", MANAGERS),
     ("/weft.v1.Peer/RelayLogs", MANAGERS),

@@ -4,11 +4,13 @@ use crate::store::State;
 use crate::store::Store;
 use std::sync::Arc;
 use weft_proto::command::Command;
-use weft_proto::command::CommandResult;
 use weft_proto::command::Conflict;
 use weft_proto::command::ConflictKind;
 use weft_proto::command::StoreSnapshot;
+use weft_proto::convert::ConvertError;
+use weft_proto::convert::decode_entry;
 use weft_proto::convert::encode_result;
+use weft_proto::convert::encode_results;
 use weft_raft::Capture;
 use weft_raft::RestoreError;
 use weft_raft::StateMachine;
@@ -18,20 +20,24 @@ use weft_raft::StateMachine;
 pub struct StoreMachine(pub Arc<Store>);
 
 impl StateMachine for StoreMachine {
-    fn apply(&self, index: u64, command: &[u8]) -> Vec<u8> {
-        let result: CommandResult = match Command::decode(command) {
-            Ok(command) => self.0.apply(index, &command),
-            // Committed, so every replica meets the same bytes and refuses them alike.
+    fn apply(&self, index: u64, entry: &[u8]) -> Vec<u8> {
+        let (commands, batch) = match decode_entry(entry) {
+            Ok(read) => read,
             Err(problem) => {
-                tracing::error!(index, %problem, "a log entry is not understood");
+                let result = Err(not_understood(index, &problem));
                 self.0.advance(index);
-                Err(Conflict {
-                    kind: ConflictKind::Invalid,
-                    message: problem.to_string(),
-                })
+                return encode_result(&result);
             }
         };
-        encode_result(&result)
+        let commands = commands
+            .iter()
+            .map(|bytes| Command::decode(bytes).map_err(|problem| not_understood(index, &problem)));
+        let results = self.0.apply_all(index, commands.collect());
+        let mut results = results.iter().map(encode_result);
+        if batch {
+            return encode_results(results.collect());
+        }
+        results.next().unwrap_or_default()
     }
 
     fn advance(&self, index: u64) {
@@ -52,13 +58,26 @@ impl StateMachine for StoreMachine {
     }
 }
 
+/// Committed, so every replica meets the same bytes and refuses them alike.
+fn not_understood(index: u64, problem: &ConvertError) -> Conflict {
+    tracing::error!(index, %problem, "a log entry is not understood");
+    Conflict {
+        kind: ConflictKind::Invalid,
+        message: problem.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::network;
     use weft_proto::CommandId;
     use weft_proto::command::Change;
+    use weft_proto::command::CommandResult;
+    use weft_proto::command::Expect;
     use weft_proto::convert::decode_result;
+    use weft_proto::convert::decode_results;
+    use weft_proto::convert::encode_entry;
     use weft_proto::time::Timestamp;
 
     fn machine() -> StoreMachine {
@@ -91,6 +110,82 @@ mod tests {
             Ok(1),
             "a retried command is recognised across snapshots"
         );
+    }
+
+    fn results(bytes: &[u8]) -> Vec<CommandResult> {
+        let results = decode_results(bytes).unwrap();
+        results
+            .iter()
+            .map(|one| decode_result(one).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn each_command_of_an_entry_has_its_own_result_and_its_own_revision() {
+        let machine = machine();
+        let garbage = b"\xff\xff".to_vec();
+        let entry = encode_entry(vec![create(1), create(1), garbage, create(2)]);
+        let results = results(&machine.apply(5, &entry));
+        assert_eq!(results[0], Ok(5));
+        assert_eq!(results[1], Ok(5), "the same command again");
+        assert_eq!(results[2].as_ref().unwrap_err().kind, ConflictKind::Invalid);
+        assert_eq!(results[3], Ok(6));
+        let view = machine.0.view();
+        assert_eq!((view.revision(), view.index()), (6, 5));
+        // Revisions have run ahead of the log, and stay ahead until it catches up.
+        let next = machine.apply(6, &create(3));
+        assert_eq!(decode_result(&next).unwrap(), Ok(7));
+        machine.advance(20);
+        assert_eq!(
+            decode_result(&machine.apply(21, &create(4))).unwrap(),
+            Ok(21)
+        );
+    }
+
+    #[test]
+    fn two_writes_of_one_object_in_one_entry_have_two_versions() {
+        let machine = machine();
+        machine.apply(1, &create(1));
+        let object = network(1);
+        let write = |n: u8, expect| {
+            let changes = vec![Change::Put {
+                object: object.clone().into(),
+                expect,
+            }];
+            let id = CommandId::from_entropy(n.into());
+            let at = Timestamp::from_millis(1);
+            Command { id, at, changes }.encode()
+        };
+        let entry = encode_entry(vec![
+            write(2, Expect::Version(1)),
+            write(3, Expect::Version(1)),
+            write(4, Expect::Any),
+            write(5, Expect::Version(2)),
+        ]);
+        let results = results(&machine.apply(2, &entry));
+        assert_eq!(results[0], Ok(2));
+        let beaten = |n: usize| results[n].as_ref().unwrap_err().kind;
+        assert_eq!(beaten(1), ConflictKind::Version, "the first one won");
+        assert_eq!(results[2], Ok(3));
+        // Who wrote version 2 cannot overwrite version 3 unseen.
+        assert_eq!(beaten(3), ConflictKind::Version);
+        let deltas = machine.0.deltas_since(1, 10).unwrap();
+        let revisions: Vec<_> = deltas.iter().map(|d| (d.previous, d.revision)).collect();
+        assert_eq!(revisions, [(1, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn a_replica_that_restarts_from_a_snapshot_goes_on_with_the_same_revisions() {
+        let first = machine();
+        first.apply(1, &encode_entry(vec![create(1), create(2), create(3)]));
+        let second = machine();
+        second.restore(1, &first.snapshot()()).unwrap();
+        for machine in [&first, &second] {
+            machine.apply(2, &encode_entry(vec![create(4), create(5)]));
+        }
+        let (first, second) = (first.0.view(), second.0.view());
+        assert_eq!((second.revision(), second.index()), (5, 2));
+        assert_eq!(first.hash(), second.hash());
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Between the log and the state: commands become entries, entries become state, on whichever
 //! manager the request came in.
 
+mod attempt;
 mod dialer;
+mod gather;
+mod local;
 mod machine;
 mod proposer;
+mod rounds;
+mod serve;
 
 pub use dialer::ManagerDialer;
 pub use machine::StoreMachine;
 pub use proposer::ClusterProposer;
-pub(crate) use proposer::propose_here;
+pub use proposer::ProposerWork;

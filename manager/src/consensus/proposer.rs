@@ -1,6 +1,14 @@
 //! Proposals from any manager: to the log here, or to the leader.
 
 use crate::consensus::ManagerDialer;
+use crate::consensus::attempt::Attempt;
+use crate::consensus::attempt::Logged;
+use crate::consensus::gather::Gather;
+use crate::consensus::gather::Trips;
+use crate::consensus::gather::gather;
+use crate::consensus::local::LocalLog;
+use crate::consensus::local::LocalWork;
+use crate::consensus::rounds::Rounds;
 use crate::entropy::Entropy;
 use crate::propose::BoxFuture;
 use crate::propose::ProposeError;
@@ -12,10 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
-use tonic::Code;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
 use weft_proto::CommandId;
@@ -25,11 +32,10 @@ use weft_proto::convert::decode_result;
 use weft_proto::time::Clock;
 use weft_proto::wire;
 use weft_proto::wire::peer_client::PeerClient;
+use weft_proto::wire::propose_outcome::Kind as OutcomeKind;
 use weft_raft::Dialer;
 use weft_raft::Member;
-use weft_raft::ProposeError as RaftError;
 use weft_raft::RaftNode;
-use weft_raft::ReadError;
 
 /// How long a request waits for a leader. Longer than an election on a busy machine, shorter than
 /// people wait for an answer.
@@ -43,10 +49,12 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 pub struct ClusterProposer {
     raft: RaftNode,
     store: Arc<Store>,
-    dialer: ManagerDialer,
-    channels: Mutex<BTreeMap<Member, Channel>>,
+    links: Arc<Links>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    log: LocalLog,
+    to_leader: Gather,
+    reads: Rounds<Attempt<u64>>,
 }
 
 impl std::fmt::Debug for ClusterProposer {
@@ -57,35 +65,14 @@ impl std::fmt::Debug for ClusterProposer {
     }
 }
 
-/// What to do after an attempt.
-enum Attempt<T> {
-    Done(T),
-    /// Not answered; try again, perhaps elsewhere.
-    Again(String),
-    Never(ProposeError),
+/// Connections to other managers, made once.
+struct Links {
+    dialer: ManagerDialer,
+    channels: Mutex<BTreeMap<Member, Channel>>,
 }
 
-impl ClusterProposer {
-    /// A proposer of this manager.
-    pub fn new(
-        raft: RaftNode,
-        store: Arc<Store>,
-        dialer: ManagerDialer,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
-        ClusterProposer {
-            raft,
-            store,
-            dialer,
-            channels: Mutex::default(),
-            clock,
-            entropy,
-        }
-    }
-
-    /// A connection to another manager. Connections are kept.
-    pub fn channel(&self, member: Member) -> Channel {
+impl Links {
+    fn channel(&self, member: Member) -> Channel {
         let mut channels = self.channels.lock();
         channels
             .entry(member)
@@ -93,84 +80,155 @@ impl ClusterProposer {
             .clone()
     }
 
-    /// A client of another manager's peer service.
-    pub fn peer(&self, member: Member) -> PeerClient<Channel> {
+    fn peer(&self, member: Member) -> PeerClient<Channel> {
         PeerClient::new(self.channel(member))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
-    async fn propose_command(&self, changes: Vec<Change>) -> Result<u64, ProposeError> {
-        // One id for all attempts: whichever reaches the log first counts, the others change nothing.
-        let command = Command {
-            id: CommandId::from_entropy(self.entropy.bits()),
-            at: self.clock.timestamp(),
-            changes,
-        }
-        .encode();
-        let applied = self.until_done(|| self.try_propose(&command)).await?;
-        let (index, result) = applied;
-        let result = decode_result(&result)
-            .map_err(|problem| ProposeError::NoLeader(format!("odd answer: {problem}")))?;
-        self.store.wait_applied(index).await;
-        Ok(result?)
-    }
-
-    async fn try_propose(&self, command: &[u8]) -> Attempt<(u64, Vec<u8>)> {
-        let leader = match self.leader() {
-            Leader::Me => {
-                return match self.raft.propose(command.to_vec()).await {
-                    Ok(applied) => Attempt::Done((applied.index, applied.response)),
-                    Err(err @ RaftError::TooLarge { .. }) => {
-                        Attempt::Never(ProposeError::TooLarge(err.to_string()))
-                    }
-                    Err(RaftError::Stopped | RaftError::Failed { .. }) => {
-                        Attempt::Never(ProposeError::Stopping)
-                    }
-                    Err(err @ (RaftError::NotLeader { .. } | RaftError::Unknown { .. })) => {
-                        Attempt::Again(err.to_string())
-                    }
-                };
-            }
-            Leader::Other(leader) => leader,
-            Leader::Nobody => return Attempt::Again("no manager leads".to_owned()),
-        };
-        let request = wire::ProposeRequest {
-            command: command.to_vec(),
-        };
-        let mut peer = self.peer(leader);
-        match timeout(ATTEMPT, peer.propose(request)).await {
-            Ok(Ok(answer)) => {
-                let answer = answer.into_inner();
-                Attempt::Done((answer.index, answer.result))
-            }
-            Ok(Err(status)) if status.code() == Code::ResourceExhausted => {
-                Attempt::Never(ProposeError::TooLarge(status.message().to_owned()))
-            }
-            Ok(Err(status)) => Attempt::Again(said(leader, &status)),
-            Err(_) => Attempt::Again(format!("{leader} does not answer")),
-        }
-    }
-
-    async fn try_read_index(&self) -> Attempt<u64> {
-        let leader = match self.leader() {
-            Leader::Me => {
-                return match self.raft.read_index().await {
-                    Ok(index) => Attempt::Done(index),
-                    Err(ReadError::Stopped { .. }) => Attempt::Never(ProposeError::Stopping),
-                    Err(err @ (ReadError::NotLeader { .. } | ReadError::NoQuorum)) => {
-                        Attempt::Again(err.to_string())
-                    }
-                };
-            }
-            Leader::Other(leader) => leader,
-            Leader::Nobody => return Attempt::Again("no manager leads".to_owned()),
-        };
+    async fn read_index(&self, leader: Member) -> Attempt<u64> {
         let mut peer = self.peer(leader);
         match timeout(ATTEMPT, peer.read_index(wire::ReadIndexRequest {})).await {
             Ok(Ok(answer)) => Attempt::Done(answer.into_inner().index),
             Ok(Err(status)) => Attempt::Again(said(leader, &status)),
-            Err(_) => Attempt::Again(format!("{leader} does not answer")),
+            Err(_) => silent(leader),
+        }
+    }
+}
+
+/// What a proposer does beside its callers; without it nothing is proposed.
+pub struct ProposerWork {
+    proposer: Arc<ClusterProposer>,
+    log: LocalWork,
+    to_leader: Trips,
+}
+
+impl std::fmt::Debug for ProposerWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProposerWork").finish_non_exhaustive()
+    }
+}
+
+impl ProposerWork {
+    /// Runs until `stop`. Whoever waits for an answer then is told that the manager stops.
+    pub async fn run(self, stop: CancellationToken) {
+        let proposer = self.proposer;
+        let forward = self.to_leader.run(|commands| {
+            let proposer = proposer.clone();
+            async move { proposer.forward(commands).await }
+        });
+        let both = async { tokio::join!(self.log.run(), forward) };
+        stop.run_until_cancelled(both).await;
+    }
+}
+
+impl ClusterProposer {
+    /// A proposer of this manager, and its work.
+    pub fn new(
+        raft: RaftNode,
+        store: Arc<Store>,
+        dialer: ManagerDialer,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> (Arc<Self>, ProposerWork) {
+        let (log, local) = LocalLog::new(raft.clone());
+        let (to_leader, trips) = gather();
+        let proposer = Arc::new(ClusterProposer {
+            raft,
+            store,
+            links: Arc::new(Links {
+                dialer,
+                channels: Mutex::default(),
+            }),
+            clock,
+            entropy,
+            log,
+            to_leader,
+            reads: Rounds::default(),
+        });
+        let work = ProposerWork {
+            proposer: proposer.clone(),
+            log: local,
+            to_leader: trips,
+        };
+        (proposer, work)
+    }
+
+    /// The log of this manager: what other managers propose at it when it leads.
+    pub(super) fn log(&self) -> &LocalLog {
+        &self.log
+    }
+
+    /// A connection to another manager. Connections are kept.
+    pub fn channel(&self, member: Member) -> Channel {
+        self.links.channel(member)
+    }
+
+    /// A client of another manager's peer service.
+    pub fn peer(&self, member: Member) -> PeerClient<Channel> {
+        self.links.peer(member)
+    }
+
+    async fn propose_command(
+        &self,
+        id: CommandId,
+        changes: Vec<Change>,
+    ) -> Result<u64, ProposeError> {
+        // One id for all attempts: whichever reaches the log first counts, the others change nothing.
+        let command = Command {
+            id,
+            at: self.clock.timestamp(),
+            changes,
+        }
+        .encode();
+        let logged = self.until_done(|| self.try_propose(&command)).await?;
+        let result = decode_result(&logged.result)
+            .map_err(|problem| ProposeError::NoLeader(format!("odd answer: {problem}")))?;
+        self.store.wait_applied(logged.index).await;
+        Ok(result?)
+    }
+
+    async fn try_propose(&self, command: &[u8]) -> Attempt<Logged> {
+        match self.leader() {
+            Leader::Me => self.log.propose(command.to_vec()).await,
+            Leader::Other(_) => self.to_leader.send(command.to_vec()).await,
+            Leader::Nobody => nobody(),
+        }
+    }
+
+    /// Takes commands to whoever leads now.
+    async fn forward(&self, commands: Vec<Vec<u8>>) -> Vec<Attempt<Logged>> {
+        let count = commands.len();
+        let leader = match self.leader() {
+            Leader::Me => return self.log.propose_all(commands).await,
+            Leader::Other(leader) => leader,
+            Leader::Nobody => return vec![nobody(); count],
+        };
+        let request = wire::ProposeManyRequest { commands };
+        let mut peer = self.peer(leader);
+        let outcomes = match timeout(ATTEMPT, peer.propose_many(request)).await {
+            Ok(Ok(answer)) => answer.into_inner().outcomes,
+            Ok(Err(status)) => return vec![Attempt::Again(said(leader, &status)); count],
+            Err(_) => return vec![silent(leader); count],
+        };
+        let mut outcomes: Vec<_> = outcomes.into_iter().map(read_outcome).collect();
+        // Of too few answers the missing ones are unknown.
+        outcomes.resize(
+            count,
+            Attempt::Again(format!("{leader}: not all was answered")),
+        );
+        outcomes
+    }
+
+    async fn try_read_index(&self) -> Attempt<u64> {
+        match self.leader() {
+            Leader::Me => self.log.read_index().await,
+            Leader::Other(leader) => {
+                let links = self.links.clone();
+                let ask = move || async move { links.read_index(leader).await };
+                self.reads.join(ask).await
+            }
+            Leader::Nobody => nobody(),
         }
     }
 
@@ -220,9 +278,41 @@ fn said(leader: Member, status: &Status) -> String {
     format!("{leader}: {why}")
 }
 
+fn nobody<T>() -> Attempt<T> {
+    Attempt::Again("no manager leads".to_owned())
+}
+
+fn silent<T>(leader: Member) -> Attempt<T> {
+    Attempt::Again(format!("{leader} does not answer"))
+}
+
+fn read_outcome(outcome: wire::ProposeOutcome) -> Attempt<Logged> {
+    match outcome.kind {
+        Some(OutcomeKind::Done(done)) => Attempt::Done(Logged {
+            index: done.index,
+            result: done.result,
+        }),
+        Some(OutcomeKind::Later(why)) => Attempt::Again(why),
+        Some(OutcomeKind::TooLarge(why)) => Attempt::Never(ProposeError::TooLarge(why)),
+        None => Attempt::Again("the leader's answer is not understood".to_owned()),
+    }
+}
+
 impl Proposer for ClusterProposer {
     fn propose(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<u64, ProposeError>> {
-        Box::pin(self.propose_command(changes))
+        self.propose_as(CommandId::from_entropy(self.entropy.bits()), changes)
+    }
+
+    fn propose_as(
+        &self,
+        id: CommandId,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<u64, ProposeError>> {
+        Box::pin(self.propose_command(id, changes))
+    }
+
+    fn local_view(&self) -> View {
+        self.store.view()
     }
 
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
@@ -233,24 +323,5 @@ impl Proposer for ClusterProposer {
                 ProposeError::NoLeader(format!("this manager has not caught up to entry {index}"))
             })
         })
-    }
-}
-
-/// Used by the peer service: a proposal that another manager sent here because this one leads.
-pub(crate) async fn propose_here(
-    raft: &RaftNode,
-    command: Vec<u8>,
-) -> Result<wire::ProposeResponse, Status> {
-    match raft.propose(command).await {
-        Ok(applied) => Ok(wire::ProposeResponse {
-            index: applied.index,
-            result: applied.response,
-        }),
-        Err(err @ RaftError::TooLarge { .. }) => Err(Status::resource_exhausted(err.to_string())),
-        Err(err) => {
-            // Spares the caller's next attempt some milliseconds when an election is under way.
-            sleep(Duration::from_millis(10)).await;
-            Err(Status::unavailable(err.to_string()))
-        }
     }
 }

@@ -254,6 +254,13 @@ impl peer_server::Peer for Relay {
         Err(Status::unimplemented(""))
     }
 
+    async fn propose_many(
+        &self,
+        _: Request<wire::ProposeManyRequest>,
+    ) -> Result<Response<wire::ProposeManyResponse>, Status> {
+        Err(Status::unimplemented("only logs here"))
+    }
+
     async fn read_index(
         &self,
         _: Request<wire::ReadIndexRequest>,

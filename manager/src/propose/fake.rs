@@ -8,6 +8,8 @@ use crate::store::View;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use weft_proto::CommandId;
 use weft_proto::command::Change;
 use weft_proto::command::Command;
@@ -21,6 +23,8 @@ pub(crate) struct FakeProposer {
     rivals: Mutex<VecDeque<Vec<Change>>>,
     failures: Mutex<VecDeque<ProposeError>>,
     proposals: Mutex<Vec<Vec<Change>>>,
+    old: Mutex<Option<View>>,
+    fresh_reads: AtomicUsize,
 }
 
 impl FakeProposer {
@@ -39,6 +43,16 @@ impl FakeProposer {
     /// The state now.
     pub(crate) fn view(&self) -> View {
         self.store.view()
+    }
+
+    /// From now on the state here is as it is now, whatever happens to it elsewhere.
+    pub(crate) fn fall_behind(&self) {
+        *self.old.lock() = Some(self.store.view());
+    }
+
+    /// How often a state was asked for that is not old.
+    pub(crate) fn fresh_reads(&self) -> usize {
+        self.fresh_reads.load(Ordering::Relaxed)
     }
 
     /// Changes the state past the code under test.
@@ -62,32 +76,62 @@ impl FakeProposer {
     }
 
     fn apply(&self, changes: Vec<Change>) -> Result<u64, ProposeError> {
+        let next = self.store.view().revision() + 1;
+        self.apply_as(CommandId::from_entropy(u128::from(next)), changes)
+    }
+
+    fn apply_as(&self, id: CommandId, changes: Vec<Change>) -> Result<u64, ProposeError> {
         let index = self.store.view().revision() + 1;
         let command = Command {
-            id: CommandId::from_entropy(u128::from(index)),
+            id,
             at: Timestamp::from_millis(1_000 * i64::try_from(index).unwrap()),
             changes,
         };
         Ok(self.store.apply(index, &command)?)
+    }
+
+    /// What a proposal meets before it is applied.
+    fn before(&self, changes: &[Change]) -> Result<(), ProposeError> {
+        self.proposals.lock().push(changes.to_vec());
+        if let Some(error) = self.failures.lock().pop_front() {
+            return Err(error);
+        }
+        let rival = self.rivals.lock().pop_front();
+        if let Some(rival) = rival {
+            self.write(rival);
+        }
+        Ok(())
     }
 }
 
 impl Proposer for FakeProposer {
     fn propose(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<u64, ProposeError>> {
         Box::pin(async move {
-            self.proposals.lock().push(changes.clone());
-            if let Some(error) = self.failures.lock().pop_front() {
-                return Err(error);
-            }
-            let rival = self.rivals.lock().pop_front();
-            if let Some(rival) = rival {
-                self.write(rival);
-            }
+            self.before(&changes)?;
             self.apply(changes)
         })
     }
 
+    fn propose_as(
+        &self,
+        id: CommandId,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<u64, ProposeError>> {
+        Box::pin(async move {
+            self.before(&changes)?;
+            self.apply_as(id, changes)
+        })
+    }
+
+    fn local_view(&self) -> View {
+        let old = self.old.lock().clone();
+        old.unwrap_or_else(|| self.store.view())
+    }
+
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
-        Box::pin(async move { Ok(self.store.view()) })
+        Box::pin(async move {
+            self.fresh_reads.fetch_add(1, Ordering::Relaxed);
+            Ok(self.store.view())
+        })
     }
 }

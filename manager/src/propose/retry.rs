@@ -5,6 +5,7 @@ use crate::propose::Proposer;
 use crate::store::State;
 use crate::store::View;
 use std::time::Duration;
+use weft_proto::CommandId;
 use weft_proto::command::Change;
 use weft_proto::command::Conflict;
 use weft_proto::command::ConflictKind;
@@ -30,7 +31,7 @@ pub struct Decision<T> {
 pub struct Committed<T> {
     /// What was decided.
     pub outcome: T,
-    /// A state that has it; `None` when the leader was lost right after the change.
+    /// A state that has it; `None` when there is none at hand.
     pub view: Option<View>,
 }
 
@@ -43,40 +44,122 @@ pub struct Committed<T> {
 /// Whatever `decide` or the proposer refuses.
 pub async fn transact<T, E>(
     proposer: &dyn Proposer,
-    mut decide: impl FnMut(&State) -> Result<Decision<T>, E> + Send,
+    decide: impl FnMut(&State) -> Result<Decision<T>, E> + Send,
 ) -> Result<Committed<T>, E>
 where
     T: Send,
     E: From<ProposeError> + Send,
 {
+    match transact_once(proposer, None, Basis::Fresh, decide).await? {
+        Once::Now(committed) => Ok(committed),
+        // Without an identifier nothing is recognised.
+        Once::Before(_) => Err(ProposeError::Stopping.into()),
+    }
+}
+
+/// What the first decision is made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The state as it is here, which may be old: spares asking the leader. Only for transactions
+    /// that are refused when they are applied if anything that the decision depends on has changed.
+    /// A decision not to change anything, or to refuse, is made again on a fresh state, so callers
+    /// never see what is old.
+    Local,
+    /// A state that has everything acknowledged before the call.
+    Fresh,
+}
+
+/// What became of a transaction that is made at most once.
+#[derive(Clone, Debug)]
+pub enum Once<T> {
+    /// It was made, or needed not be.
+    Now(Committed<T>),
+    /// It had been made before. A state that has it.
+    Before(View),
+}
+
+impl<T> Once<T> {
+    /// What was decided, if this call decided it, and a state that has it.
+    pub fn parts(self) -> (Option<T>, Option<View>) {
+        match self {
+            Once::Now(committed) => (Some(committed.outcome), committed.view),
+            Once::Before(view) => (None, Some(view)),
+        }
+    }
+}
+
+/// As [`transact`], and when `id` is given at most once for all calls with it, on whichever
+/// managers, also at the same time.
+///
+/// # Errors
+/// Whatever `decide` or the proposer refuses.
+pub async fn transact_once<T, E>(
+    proposer: &dyn Proposer,
+    id: Option<CommandId>,
+    basis: Basis,
+    mut decide: impl FnMut(&State) -> Result<Decision<T>, E> + Send,
+) -> Result<Once<T>, E>
+where
+    T: Send,
+    E: From<ProposeError> + Send,
+{
+    let mut fresh = basis == Basis::Fresh;
+    let mut view = match basis {
+        Basis::Local => proposer.local_view(),
+        Basis::Fresh => proposer.fresh_view().await?,
+    };
     let mut attempt = 1;
     loop {
-        let view = proposer.fresh_view().await?;
-        let Decision { changes, outcome } = decide(&view)?;
-        if changes.is_empty() {
-            let view = Some(view);
-            return Ok(Committed { outcome, view });
+        if id.is_some_and(|id| matches!(view.outcome(id), Some(Ok(_)))) {
+            return Ok(Once::Before(view));
         }
-        match proposer.propose(changes).await {
-            Ok(_) => {
-                let view = proposer.fresh_view().await.ok();
-                return Ok(Committed { outcome, view });
+        match decide(&view) {
+            Ok(Decision { changes, outcome }) if !changes.is_empty() => {
+                let proposed = match id {
+                    Some(id) => proposer.propose_as(id, changes).await,
+                    None => proposer.propose(changes).await,
+                };
+                match proposed {
+                    Ok(_) => {
+                        // The state here has it by now.
+                        let view = Some(proposer.local_view());
+                        return Ok(Once::Now(Committed { outcome, view }));
+                    }
+                    Err(ProposeError::Conflict(conflict)) if !fresh => {
+                        tracing::debug!(%conflict, "decided on an old state, now on a fresh one");
+                    }
+                    Err(ProposeError::Conflict(conflict))
+                        if attempt < ATTEMPTS && may_pass(&conflict) =>
+                    {
+                        tracing::debug!(attempt, %conflict, "somebody was faster, once more");
+                        tokio::time::sleep(PAUSE * attempt).await;
+                        attempt += 1;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
-            Err(ProposeError::Conflict(conflict)) if attempt < ATTEMPTS && may_pass(&conflict) => {
-                tracing::debug!(attempt, %conflict, "decided on an old state, once more");
-                tokio::time::sleep(PAUSE * attempt).await;
-                attempt += 1;
+            Ok(Decision { outcome, .. }) if fresh => {
+                let view = Some(view);
+                return Ok(Once::Now(Committed { outcome, view }));
             }
-            Err(error) => return Err(error.into()),
+            Err(refusal) if fresh => return Err(refusal),
+            // Perhaps only because the state is old.
+            Ok(_) | Err(_) => {}
         }
+        view = proposer.fresh_view().await?;
+        fresh = true;
     }
 }
 
 /// Whether a fresh decision can be another one.
 fn may_pass(conflict: &Conflict) -> bool {
     match conflict.kind {
-        ConflictKind::Version | ConflictKind::Missing | ConflictKind::Taken => true,
-        ConflictKind::Exists | ConflictKind::Invalid => false,
+        // What exists is perhaps what another call of the same request made.
+        ConflictKind::Version
+        | ConflictKind::Missing
+        | ConflictKind::Taken
+        | ConflictKind::Exists => true,
+        ConflictKind::Invalid => false,
     }
 }
 
@@ -151,5 +234,72 @@ mod tests {
         };
         assert!(transact(&fake, nothing).await.unwrap().view.is_some());
         assert_eq!(fake.proposals(), 0);
+    }
+
+    fn once(n: u128) -> Option<CommandId> {
+        Some(CommandId::from_entropy(n))
+    }
+
+    #[tokio::test]
+    async fn a_decision_on_what_is_here_asks_nobody() {
+        let fake = fake();
+        let done = transact_once(&fake, None, Basis::Local, give_raft_id).await;
+        assert!(matches!(done.unwrap(), Once::Now(_)));
+        assert_eq!(fake.fresh_reads(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_here_may_be_old_and_callers_do_not_notice() {
+        let fake = fake();
+        fake.fall_behind();
+        transact(&fake, give_raft_id).await.unwrap();
+        let done = transact_once(&fake, None, Basis::Local, give_raft_id).await;
+        let Once::Now(done) = done.unwrap() else {
+            panic!("it was not made");
+        };
+        assert_eq!(done.outcome, 3, "decided on the state as it is");
+        // A refusal is of the state as it is, too.
+        let refuse = |state: &State| match state.cluster().unwrap().next_raft_id {
+            4 => Err(ProposeError::TooLarge("as it is".to_owned())),
+            old => Err(ProposeError::TooLarge(format!("old: {old}"))),
+        };
+        let refused = transact_once::<(), _>(&fake, None, Basis::Local, refuse).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("as it is"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn one_request_is_made_once() {
+        let fake = fake();
+        for basis in [Basis::Local, Basis::Fresh] {
+            let first = transact_once(&fake, once(50), basis, give_raft_id)
+                .await
+                .unwrap();
+            assert_eq!(matches!(first, Once::Now(_)), basis == Basis::Local);
+        }
+        assert_eq!(fake.view().cluster().unwrap().next_raft_id, 3);
+        assert_eq!(fake.proposals(), 1);
+        // One that does not know of the first here yet: the log does.
+        let fake = self::fake();
+        fake.fall_behind();
+        for _ in 0..2 {
+            let any = |state: &State| {
+                let mut cluster = Cluster::clone(state.cluster().unwrap());
+                cluster.next_raft_id += 1;
+                let change = Change::Put {
+                    object: cluster.into(),
+                    expect: weft_proto::command::Expect::Any,
+                };
+                Ok::<_, ProposeError>(Decision {
+                    changes: vec![change],
+                    outcome: (),
+                })
+            };
+            transact_once(&fake, once(51), Basis::Local, any)
+                .await
+                .unwrap();
+        }
+        assert_eq!(fake.proposals(), 2);
+        assert_eq!(fake.view().cluster().unwrap().next_raft_id, 3);
     }
 }

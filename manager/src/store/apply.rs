@@ -3,6 +3,7 @@
 use crate::store::claim::claims_of;
 use crate::store::item::Item;
 use crate::store::state::State;
+use weft_proto::command::AppliedCommand;
 use weft_proto::command::Change;
 use weft_proto::command::Command;
 use weft_proto::command::CommandResult;
@@ -85,7 +86,8 @@ impl State {
                 }
             }
         }
-        self.remember(id, Ok(revision));
+        let result = Ok(revision);
+        self.remember(AppliedCommand { id, at, result });
         (Ok(revision), steps)
     }
 }

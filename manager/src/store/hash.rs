@@ -22,12 +22,8 @@ impl State {
         }
         // Ends the objects: a message without a kind is none of them.
         record(&mut hash, &wire::Object { kind: None });
-        for (id, result) in self.recent() {
-            let applied = wire::AppliedCommand {
-                id: id.to_string(),
-                result: Some(result.into()),
-            };
-            record(&mut hash, &applied);
+        for applied in self.recent() {
+            record(&mut hash, &wire::AppliedCommand::from(applied));
         }
         let digest = hash.finish();
         let mut bytes = [0; 32];

@@ -7,11 +7,13 @@ use rpds::QueueSync;
 use rpds::RedBlackTreeMapSync;
 use rpds::RedBlackTreeSetSync;
 use std::sync::Arc;
+use std::time::Duration;
 use weft_proto::CommandId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
@@ -22,9 +24,14 @@ use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
 
-/// How many commands are remembered so that a retried one is recognised: minutes of full load,
-/// hours of ordinary life; a proposer gives up long before.
-const RECENT_COMMANDS: usize = 8192;
+/// How long a command is remembered so that a retried one is recognised, by the times stamped into
+/// commands: longer than proposers and the command line try again.
+const RECENT: Duration = Duration::from_secs(60);
+/// At least so many are remembered, however old: hours of ordinary life, whatever clocks say.
+const RECENT_MIN: usize = 8192;
+/// At most so many, for the memory's sake: about 30 MB, reached after half a minute of thousands
+/// per second.
+const RECENT_MAX: usize = 131_072;
 
 type Table<K, V> = RedBlackTreeMapSync<K, Arc<V>>;
 
@@ -41,8 +48,8 @@ pub struct State {
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
-    recent: RedBlackTreeMapSync<CommandId, CommandResult>,
-    recent_order: QueueSync<CommandId>,
+    recent: RedBlackTreeMapSync<CommandId, Arc<AppliedCommand>>,
+    recent_order: QueueSync<Arc<AppliedCommand>>,
 }
 
 impl State {
@@ -126,7 +133,7 @@ impl State {
 
     /// What became of a command that was applied lately.
     pub fn outcome(&self, command: CommandId) -> Option<&CommandResult> {
-        self.recent.get(&command)
+        self.recent.get(&command).map(|applied| &applied.result)
     }
 
     /// Any object, shared.
@@ -151,10 +158,8 @@ impl State {
     }
 
     /// Commands applied lately, oldest first.
-    pub(super) fn recent(&self) -> impl Iterator<Item = (CommandId, &CommandResult)> {
-        self.recent_order
-            .iter()
-            .filter_map(|id| Some((*id, self.recent.get(id)?)))
+    pub(super) fn recent(&self) -> impl Iterator<Item = &AppliedCommand> {
+        self.recent_order.iter().map(|applied| &**applied)
     }
 
     /// The version of an object; `None` when there is none.
@@ -171,8 +176,7 @@ impl State {
     /// Everything, to be written down.
     pub fn to_snapshot(&self) -> StoreSnapshot {
         let objects = self.items().map(|item| Object::from(&item)).collect();
-        let recent = self.recent().map(|(id, result)| (id, result.clone()));
-        let recent = recent.collect();
+        let recent = self.recent().cloned().collect();
         StoreSnapshot {
             revision: self.revision,
             objects,
@@ -190,8 +194,8 @@ impl State {
         for object in snapshot.objects {
             state.put(object.into());
         }
-        for (id, result) in snapshot.recent {
-            state.remember(id, result);
+        for applied in snapshot.recent {
+            state.remember(applied);
         }
         state
     }
@@ -292,13 +296,19 @@ impl State {
         }
     }
 
-    pub(super) fn remember(&mut self, command: CommandId, result: CommandResult) {
-        self.recent.insert_mut(command, result);
-        self.recent_order.enqueue_mut(command);
-        while self.recent_order.len() > RECENT_COMMANDS {
-            if let Some(oldest) = self.recent_order.peek().copied() {
-                self.recent.remove_mut(&oldest);
+    pub(super) fn remember(&mut self, applied: AppliedCommand) {
+        let now = applied.at;
+        let applied = Arc::new(applied);
+        self.recent.insert_mut(applied.id, applied.clone());
+        self.recent_order.enqueue_mut(applied);
+        while let Some(oldest) = self.recent_order.peek() {
+            let count = self.recent_order.len();
+            let old = now.since(oldest.at) > RECENT;
+            if count <= RECENT_MIN || !(old || count > RECENT_MAX) {
+                return;
             }
+            let id = oldest.id;
+            self.recent.remove_mut(&id);
             self.recent_order.dequeue_mut();
         }
     }

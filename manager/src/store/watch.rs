@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use weft_proto::command::Command;
 use weft_proto::command::CommandResult;
+use weft_proto::command::Conflict;
 
 /// The live state. One writer (the log), any number of readers.
 #[derive(Debug)]
@@ -70,18 +71,30 @@ impl Store {
 
     /// Applies a committed log entry that holds a single command.
     pub fn apply(&self, index: u64, command: &Command) -> CommandResult {
-        let mut results = self.apply_all(index, vec![command.clone()]);
+        let mut results = self.apply_all(index, vec![Ok(command.clone())]);
         // One command has one result.
         results.pop().unwrap_or(Ok(index))
     }
 
     /// Applies the commands of a committed log entry, in order, each as a whole or not at all.
-    /// Readers see the state before all of them or after, never one in between.
-    pub fn apply_all(&self, index: u64, commands: Vec<Command>) -> Vec<CommandResult> {
+    /// Readers see the state before all of them or after, never one in between. What could not be
+    /// read as a command is refused as is.
+    pub fn apply_all(
+        &self,
+        index: u64,
+        commands: Vec<Result<Command, Conflict>>,
+    ) -> Vec<CommandResult> {
         let mut state = State::clone(&self.current.borrow());
         let mut results = Vec::with_capacity(commands.len());
         let mut news = Vec::with_capacity(commands.len());
         for command in commands {
+            let command = match command {
+                Ok(command) => command,
+                Err(conflict) => {
+                    results.push(Err(conflict));
+                    continue;
+                }
+            };
             let at = command.at;
             let (result, steps) = state.transact(index, command);
             if let Ok(revision) = result

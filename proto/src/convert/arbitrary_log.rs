@@ -9,6 +9,7 @@ use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
+use crate::command::AppliedCommand;
 use crate::command::Change;
 use crate::command::Command;
 use crate::command::CommandResult;
@@ -134,7 +135,13 @@ pub(super) fn result() -> impl Strategy<Value = CommandResult> {
 }
 
 pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
-    let recent = vec((command_id(), result()), 0..4);
+    let applied = (command_id(), any::<i64>(), result());
+    let applied = applied.prop_map(|(id, at, result)| AppliedCommand {
+        id,
+        at: Timestamp::from_millis(at),
+        result,
+    });
+    let recent = vec(applied, 0..4);
     (any::<u64>(), vec(object(), 0..4), recent).prop_map(|(revision, objects, recent)| {
         StoreSnapshot {
             revision,

@@ -4,6 +4,7 @@
 //! `TryFrom<wire::X> for Domain` with [`ConvertError`]. What passed the door can be acted on.
 
 mod assignment;
+mod batch;
 mod cluster;
 mod command;
 mod enums;
@@ -33,6 +34,10 @@ mod refusals_state;
 #[cfg(test)]
 mod round_trips;
 
+pub use batch::decode_entry;
+pub use batch::decode_results;
+pub use batch::encode_entry;
+pub use batch::encode_results;
 pub use command::decode_result;
 pub use command::encode_result;
 pub use error::ConvertError;

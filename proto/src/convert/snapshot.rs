@@ -1,13 +1,13 @@
 //! The whole store in one message.
 
-use crate::command::CommandResult;
+use crate::command::AppliedCommand;
 use crate::command::StoreSnapshot;
 use crate::convert::ConvertError;
 use crate::convert::command;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::object;
-use crate::id::CommandId;
+use crate::time::Timestamp;
 use crate::wire;
 use prost::Message;
 
@@ -33,14 +33,7 @@ impl From<&StoreSnapshot> for wire::StoreSnapshot {
         wire::StoreSnapshot {
             revision: snapshot.revision,
             objects: snapshot.objects.iter().map(Into::into).collect(),
-            recent: snapshot
-                .recent
-                .iter()
-                .map(|(id, result)| wire::AppliedCommand {
-                    id: id.to_string(),
-                    result: Some(result.into()),
-                })
-                .collect(),
+            recent: snapshot.recent.iter().map(Into::into).collect(),
         }
     }
 }
@@ -53,12 +46,23 @@ fn read(wire: wire::StoreSnapshot) -> Result<StoreSnapshot, ConvertError> {
     })
 }
 
-fn read_applied(wire: wire::AppliedCommand) -> Result<(CommandId, CommandResult), ConvertError> {
+impl From<&AppliedCommand> for wire::AppliedCommand {
+    fn from(applied: &AppliedCommand) -> Self {
+        wire::AppliedCommand {
+            id: applied.id.to_string(),
+            result: Some((&applied.result).into()),
+            at_ms: applied.at.as_millis(),
+        }
+    }
+}
+
+fn read_applied(wire: wire::AppliedCommand) -> Result<AppliedCommand, ConvertError> {
     let result = field::required("result", wire.result)?;
-    Ok((
-        field::parse("id", &wire.id)?,
-        command::read_result(result).map_err(|e| e.within("result"))?,
-    ))
+    Ok(AppliedCommand {
+        id: field::parse("id", &wire.id)?,
+        at: Timestamp::from_millis(wire.at_ms),
+        result: command::read_result(result).map_err(|e| e.within("result"))?,
+    })
 }
 
 door!(StoreSnapshot => StoreSnapshot, read, "snapshot");

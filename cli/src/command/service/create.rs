@@ -169,7 +169,10 @@ pub(super) async fn run(context: &Context, mut args: CreateArgs) -> anyhow::Resu
     let wait = std::mem::take(&mut args.wait);
     let spec = spec(args, &config::variable, made_up)?;
     let client = context.connect().await?;
-    let request = wire::CreateServiceRequest { spec: Some(spec) };
+    let request = wire::CreateServiceRequest {
+        spec: Some(spec),
+        ..wire::CreateServiceRequest::default()
+    };
     let answer = client.control().create_service(request).await;
     let service = answer.map_err(Refused::from)?.into_inner().service;
     let service = Service::try_from(service.unwrap_or_default())?;

@@ -14,6 +14,7 @@ use weft_proto::wire;
 pub(super) async fn services(client: &Client, target: &str) -> anyhow::Result<Vec<(Service, u32)>> {
     let request = wire::ListServicesRequest {
         target: target.to_owned(),
+        ..wire::ListServicesRequest::default()
     };
     let answer = client.control().list_services(request).await;
     let listings = answer.map_err(Refused::from)?.into_inner().services;
@@ -38,6 +39,7 @@ pub(super) async fn tasks(client: &Client, target: &str) -> anyhow::Result<(Vec<
     let request = wire::ListTasksRequest {
         service: target.to_owned(),
         node: String::new(),
+        ..wire::ListTasksRequest::default()
     };
     let answer = client.control().list_tasks(request).await;
     let answer = answer.map_err(Refused::from)?.into_inner();
@@ -51,6 +53,7 @@ pub(super) async fn tasks_of_node(client: &Client, node: NodeId) -> anyhow::Resu
     let request = wire::ListTasksRequest {
         service: String::new(),
         node: node.to_string(),
+        ..wire::ListTasksRequest::default()
     };
     let answer = client.control().list_tasks(request).await;
     let tasks = match answer.map_err(Refused::from) {

@@ -97,7 +97,10 @@ fn request(args: &LogsArgs, now: Timestamp) -> wire::ServiceLogsRequest {
 /// Runs it.
 pub(super) async fn run(context: &Context, args: LogsArgs) -> anyhow::Result<()> {
     let client = context.connect().await?;
-    let nodes = client.control().list_nodes(wire::ListNodesRequest {}).await;
+    let nodes = client
+        .control()
+        .list_nodes(wire::ListNodesRequest::default())
+        .await;
     let nodes = nodes.map_err(Refused::from)?.into_inner().nodes;
     let nodes: Result<Vec<Node>, _> = nodes.into_iter().map(Node::try_from).collect();
     let names = crate::render::task::names(&nodes?);

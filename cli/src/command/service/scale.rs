@@ -66,6 +66,7 @@ pub(super) async fn run(context: &Context, args: &ScaleArgs) -> anyhow::Result<(
             target: old.id.to_string(),
             version: old.meta.version,
             spec: Some(spec),
+            ..wire::UpdateServiceRequest::default()
         };
         let answer = client.control().update_service(request).await;
         let service = answer.map_err(Refused::from)?.into_inner().service;

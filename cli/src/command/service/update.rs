@@ -299,6 +299,7 @@ pub(super) async fn run(context: &Context, mut args: UpdateArgs) -> anyhow::Resu
         // Another one's change in between is not undone: this one is refused.
         version: old.meta.version,
         spec: Some(spec(&old, args, &names, &config::variable)?),
+        ..wire::UpdateServiceRequest::default()
     };
     let answer = client.control().update_service(request).await;
     let service = answer.map_err(Refused::from)?.into_inner().service;

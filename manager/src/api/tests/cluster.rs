@@ -97,7 +97,7 @@ async fn a_rotated_token_differs_in_its_secret_only_and_leaves_the_other_role_al
 #[tokio::test]
 async fn the_cluster_shows_its_digest_and_members_and_no_secret() {
     let house = real_house();
-    let request = Request::new(wire::GetClusterRequest {});
+    let request = Request::new(wire::GetClusterRequest::default());
     let shown = house
         .control
         .get_cluster(request)

@@ -4,6 +4,8 @@ mod cluster;
 mod logs;
 mod network;
 mod node;
+mod reads;
+mod requests;
 mod service;
 mod task;
 mod watch;
@@ -114,7 +116,10 @@ fn refused<T>(answer: Result<T, Status>, code: Code, parts: &[&str]) {
 
 impl House {
     async fn create(&self, spec: wire::ServiceSpec) -> Result<wire::Service, Status> {
-        let request = wire::CreateServiceRequest { spec: Some(spec) };
+        let request = wire::CreateServiceRequest {
+            spec: Some(spec),
+            ..wire::CreateServiceRequest::default()
+        };
         let answer = self.control.create_service(Request::new(request)).await?;
         Ok(answer.into_inner().service.unwrap())
     }
@@ -129,6 +134,7 @@ impl House {
             target: target.to_owned(),
             version,
             spec: Some(spec),
+            ..wire::UpdateServiceRequest::default()
         };
         let answer = self.control.update_service(Request::new(request)).await?;
         Ok(answer.into_inner().service.unwrap())
@@ -141,6 +147,7 @@ impl House {
                 subnet: subnet.to_owned(),
                 ..wire::NetworkSpec::default()
             }),
+            ..wire::CreateNetworkRequest::default()
         };
         let answer = self.control.create_network(Request::new(request)).await?;
         Ok(answer.into_inner().network.unwrap())

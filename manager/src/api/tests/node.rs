@@ -84,6 +84,7 @@ async fn availability_and_labels_are_changed_and_nothing_else() {
         availability: Some(wire::Availability::Drain.into()),
         add_labels: vec![label("disk", "ssd"), label("rack", "7")],
         remove_labels: Vec::new(),
+        ..wire::UpdateNodeRequest::default()
     };
     let spec = update(&house, request.clone()).await.unwrap();
     assert_eq!(spec.availability(), wire::Availability::Drain);
@@ -113,6 +114,7 @@ async fn a_bad_change_of_a_node_is_refused() {
         availability,
         add_labels,
         remove_labels: Vec::new(),
+        ..wire::UpdateNodeRequest::default()
     };
     for number in [0, 99, -1] {
         let bad = update(&house, request(Some(number), Vec::new())).await;
@@ -148,7 +150,7 @@ async fn nodes_of_one_host_name_are_told_apart_and_the_answering_one_is_self() {
 #[tokio::test]
 async fn the_list_names_leader_answerer_and_members() {
     let house = house(vec![node(2).into(), manager(1).into()]);
-    let request = Request::new(wire::ListNodesRequest {});
+    let request = Request::new(wire::ListNodesRequest::default());
     let list = house
         .control
         .list_nodes(request)

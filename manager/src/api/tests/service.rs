@@ -217,7 +217,10 @@ async fn a_list_counts_tasks_that_run_and_are_wanted() {
         let target = target.to_owned();
         house
             .control
-            .list_services(Request::new(wire::ListServicesRequest { target }))
+            .list_services(Request::new(wire::ListServicesRequest {
+                target,
+                ..wire::ListServicesRequest::default()
+            }))
     };
     let all = list("").await.unwrap().into_inner().services;
     let shown: Vec<_> = all

@@ -33,6 +33,7 @@ async fn list(house: &House, service: &str, node: &str) -> Result<(Vec<String>, 
     let request = wire::ListTasksRequest {
         service: service.to_owned(),
         node: node.to_owned(),
+        ..wire::ListTasksRequest::default()
     };
     let answer = house.control.list_tasks(Request::new(request)).await?;
     let answer = answer.into_inner();

@@ -78,7 +78,7 @@ async fn a_machine_joins_renews_and_may_do_nothing_else() {
     let early = CaClient::new(outside.clone()).renew(renewal.clone()).await;
     refused(early, Code::Unauthenticated, &["needs a certificate"]);
     let curious = ControlClient::new(outside.clone())
-        .list_nodes(wire::ListNodesRequest {})
+        .list_nodes(wire::ListNodesRequest::default())
         .await;
     refused(curious, Code::Unauthenticated, &["ListNodes"]);
 
@@ -95,7 +95,7 @@ async fn a_machine_joins_renews_and_may_do_nothing_else() {
     assert_eq!(again.identity().node.to_string(), joined.node_id);
 
     let nodes = ControlClient::new(inside.clone())
-        .list_nodes(wire::ListNodesRequest {})
+        .list_nodes(wire::ListNodesRequest::default())
         .await;
     refused(nodes, Code::PermissionDenied, &["a worker", "on a manager"]);
     let command = wire::ProposeRequest::default();

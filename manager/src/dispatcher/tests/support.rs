@@ -105,6 +105,18 @@ impl Proposer for Fake {
         })
     }
 
+    fn propose_as(
+        &self,
+        _: CommandId,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<u64, ProposeError>> {
+        self.propose(changes)
+    }
+
+    fn local_view(&self) -> View {
+        self.store.view()
+    }
+
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
         Box::pin(async move { Ok(self.store.view()) })
     }
