@@ -7,7 +7,6 @@ use crate::records::RecordError;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-use weft_proto::ClusterId;
 
 /// What to do about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +26,8 @@ pub enum StartError {
     /// The settings contradict each other.
     #[error("the settings of consensus are refused")]
     Config(#[source] ConfigError),
-    /// The log cannot be opened: missing rights, in use by another process, or damaged.
-    #[error("failed to open the log in {dir}; if it is damaged, remove this member from the cluster and let it join anew", dir = dir.display())]
+    /// The log cannot be opened: missing rights, or in use by another process.
+    #[error("failed to open the log in {dir}", dir = dir.display())]
     OpenLog {
         /// The log's directory.
         dir: PathBuf,
@@ -37,16 +36,26 @@ pub enum StartError {
         source: io::Error,
     },
     /// The log cannot be read through.
-    #[error("failed to read the log; remove this member from the cluster and let it join anew")]
+    #[error("failed to read the log")]
     ReadLog {
         /// The cause.
         #[source]
         source: io::Error,
     },
+    /// A file of the log is damaged in a place that had been synced, and so perhaps
+    /// acknowledged. What a crash leaves behind the last acknowledged change is no damage.
+    #[error("the log is damaged in {file} at byte {at}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// Where in it, in bytes.
+        at: u64,
+        /// What is wrong.
+        #[source]
+        source: Damage,
+    },
     /// A record of the log is damaged or of a newer release.
-    #[error(
-        "the log's record of {record} is refused; remove this member from the cluster and let it join anew, unless a newer release wrote it"
-    )]
+    #[error("the log's record of {record} is refused")]
     Record {
         /// Which record.
         record: String,
@@ -54,18 +63,8 @@ pub enum StartError {
         #[source]
         source: RecordError,
     },
-    /// The log holds something that is not ours.
-    #[error(
-        "the log holds an unknown key {key:?}: it was written by a newer release or another program"
-    )]
-    ForeignKey {
-        /// The key, as text.
-        key: String,
-    },
     /// The log has a hole.
-    #[error(
-        "entry {index} is missing from the log; remove this member from the cluster and let it join anew"
-    )]
+    #[error("entry {index} is missing from the log")]
     MissingEntry {
         /// The missing entry.
         index: u64,
@@ -76,7 +75,7 @@ pub enum StartError {
     )]
     OtherOwner {
         /// Asked for.
-        cluster: ClusterId,
+        cluster: String,
         /// Asked for.
         id: RaftId,
         /// In the directory.
@@ -100,8 +99,23 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The log begins behind its snapshot, or there is none at all.
+    #[error("the log begins after entry {purged}, and no snapshot holds what was before")]
+    MissingSnapshot {
+        /// The last entry that only a snapshot can have.
+        purged: u64,
+    },
+    /// The log of the previous release could not be taken over; it is untouched.
+    #[error("failed to take over the log of the previous release in {dir}", dir = dir.display())]
+    Migrate {
+        /// Where it is.
+        dir: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The snapshot is damaged or of a newer release.
-    #[error("the snapshot {path} is refused; remove this member from the cluster and let it join anew, unless a newer release wrote it", path = path.display())]
+    #[error("the snapshot {path} is refused", path = path.display())]
     Snapshot {
         /// The file.
         path: PathBuf,
@@ -132,6 +146,58 @@ pub enum BootstrapError {
         /// Why.
         reason: String,
     },
+}
+
+impl StartError {
+    /// Whether what this member had acknowledged is lost to it: it must not come back as the
+    /// member it was, but be removed and join anew.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StartError::Damaged { source, .. } => source.is_lasting(),
+            StartError::Record { source, .. } | StartError::Snapshot { source, .. } => {
+                source.is_lasting()
+            }
+            StartError::MissingEntry { .. } | StartError::MissingSnapshot { .. } => true,
+            StartError::Config(_)
+            | StartError::OpenLog { .. }
+            | StartError::ReadLog { .. }
+            | StartError::OtherOwner { .. }
+            | StartError::WriteLog { .. }
+            | StartError::OpenSnapshot { .. }
+            | StartError::Migrate { .. }
+            | StartError::NothingToRecover
+            | StartError::Recover { .. } => false,
+        }
+    }
+}
+
+/// What is wrong with a file of the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// What was written there cannot be read, and later writes show that it had been synced.
+    #[error("what was written there is not there any more")]
+    Unreadable,
+    /// Understood, but not what belongs there.
+    #[error("what is there belongs elsewhere")]
+    Order,
+    /// A file between others, or the newest one.
+    #[error("the file is missing")]
+    MissingFile,
+    /// A file of another log of this member.
+    #[error("the file is of another log")]
+    OtherLog,
+    /// The content is refused.
+    #[error("what is there is refused")]
+    Record(#[source] RecordError),
+}
+
+impl Damage {
+    fn is_lasting(&self) -> bool {
+        match self {
+            Damage::Record(source) => source.is_lasting(),
+            Damage::Unreadable | Damage::Order | Damage::MissingFile | Damage::OtherLog => true,
+        }
+    }
 }
 
 /// Why a proposal was not acknowledged.

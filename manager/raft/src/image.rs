@@ -2,125 +2,82 @@
 
 use crate::convert::log_id_from_wire;
 use crate::convert::vote_from_wire;
-use crate::engine::Engine;
+use crate::engine::Contents;
+use crate::engine::Meta;
 use crate::error::StartError;
 use crate::layout;
-use crate::layout::Name;
 use crate::records;
 use crate::records::Kind;
 use crate::records::RecordError;
-use crate::seal::Sealing;
 use crate::types::Entry;
 use crate::types::LogId;
 use crate::types::Vote;
 use std::collections::BTreeMap;
 use weft_proto::wire;
 
-/// An entry, and in how many parts it is stored.
-#[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) entry: Entry,
-    pub(crate) parts: u16,
-}
-
 /// The whole log, checked record by record.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
+    /// Only the first release wrote it here.
     pub(crate) identity: Option<wire::RaftIdentity>,
     pub(crate) vote: Option<Vote>,
     pub(crate) purged: Option<LogId>,
     pub(crate) committed: Option<LogId>,
-    pub(crate) entries: BTreeMap<u64, Stored>,
+    pub(crate) entries: BTreeMap<u64, Entry>,
 }
 
 impl Image {
-    /// Reads and checks everything. Refuses a damaged log instead of skipping the damage: a
-    /// member that votes with a hole in its log can lose what the cluster acknowledged.
-    pub(crate) fn load(engine: &dyn Engine, sealing: &Sealing) -> Result<Image, StartError> {
+    /// Checks everything. Refuses a damaged log instead of skipping the damage: a member that
+    /// votes with a hole in its log can lose what the cluster acknowledged.
+    pub(crate) fn load(contents: &Contents) -> Result<Image, StartError> {
         let mut image = Image::default();
-        let mut pending: Option<Pending> = None;
-        for pair in engine.scan() {
-            let (key, value) = pair.map_err(|source| StartError::ReadLog { source })?;
-            match layout::name(&key) {
-                Name::Part { index, part } => {
-                    if pending.as_ref().is_some_and(|p| p.index != index) {
-                        image.insert(pending.take(), sealing)?;
-                    }
-                    let entry = pending.get_or_insert_with(|| Pending::new(index));
-                    if entry.parts != part {
-                        return Err(damaged(
-                            format!("entry {index}"),
-                            RecordError::Short {
-                                len: entry.record.len(),
-                            },
-                        ));
-                    }
-                    entry.record.extend(value);
-                    entry.parts += 1;
-                }
-                Name::Meta(name) => image.meta(name, &value)?,
-                Name::Foreign => {
-                    return Err(StartError::ForeignKey {
-                        key: String::from_utf8_lossy(&key).into_owned(),
-                    });
-                }
-            }
+        for (name, record) in &contents.metas {
+            image
+                .meta(*name, record)
+                .map_err(|source| damaged(name.name().to_owned(), source))?;
         }
-        image.insert(pending, sealing)?;
+        // Entries that a crash kept although they were purged are not looked at.
+        let first = image.first();
+        for (index, record) in contents.entries.range(first..) {
+            let entry = layout::open_entry(*index, record)
+                .map_err(|e| damaged(format!("entry {index}"), e))?;
+            image.entries.insert(*index, entry);
+        }
         image.settle()?;
         Ok(image)
     }
 
     pub(crate) fn last(&self) -> Option<LogId> {
         let last = self.entries.last_key_value();
-        last.map(|(_, stored)| stored.entry.log_id).or(self.purged)
+        last.map(|(_, entry)| entry.log_id).or(self.purged)
     }
 
-    fn insert(&mut self, pending: Option<Pending>, sealing: &Sealing) -> Result<(), StartError> {
-        let Some(Pending {
-            index,
-            parts,
-            record,
-        }) = pending
-        else {
-            return Ok(());
-        };
-        let entry = layout::open_entry(index, &record, sealing)
-            .map_err(|e| damaged(format!("entry {index}"), e))?;
-        self.entries.insert(index, Stored { entry, parts });
-        Ok(())
+    fn first(&self) -> u64 {
+        self.purged.map_or(0, |purged| purged.index + 1)
     }
 
-    fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), StartError> {
-        let name = || String::from_utf8_lossy(key).into_owned();
-        let damaged = |e| damaged(name(), e);
-        match key {
-            layout::IDENTITY => {
-                let identity = records::open(Kind::Identity, 0, value).map_err(damaged)?;
-                self.identity = Some(identity);
-            }
-            layout::VOTE => {
-                let vote = records::open(Kind::Vote, 0, value).map_err(damaged)?;
+    fn meta(&mut self, name: Meta, record: &[u8]) -> Result<(), RecordError> {
+        match name {
+            Meta::Identity => self.identity = Some(records::open(Kind::Identity, 0, record)?),
+            Meta::Vote => {
+                let vote = records::open(Kind::Vote, 0, record)?;
                 self.vote = Some(vote_from_wire(vote));
             }
-            layout::PURGED => {
-                let log_id = records::open(Kind::Purged, 0, value).map_err(damaged)?;
+            Meta::Purged => {
+                let log_id = records::open(Kind::Purged, 0, record)?;
                 self.purged = Some(log_id_from_wire(log_id));
             }
-            layout::COMMITTED => {
-                let log_id = records::open(Kind::Committed, 0, value).map_err(damaged)?;
+            Meta::Committed => {
+                let log_id = records::open(Kind::Committed, 0, record)?;
                 self.committed = Some(log_id_from_wire(log_id));
             }
-            _ => return Err(StartError::ForeignKey { key: name() }),
         }
         Ok(())
     }
 
     /// Checks that no entry is missing, and drops what a crash may rightly leave behind.
     fn settle(&mut self) -> Result<(), StartError> {
-        let first = self.purged.map_or(0, |purged| purged.index + 1);
-        self.entries = self.entries.split_off(&first);
-        for (expected, &found) in (first..).zip(self.entries.keys()) {
+        for (expected, &found) in (self.first()..).zip(self.entries.keys()) {
             if expected != found {
                 return Err(StartError::MissingEntry { index: expected });
             }
@@ -131,22 +88,6 @@ impl Image {
             self.committed = self.last();
         }
         Ok(())
-    }
-}
-
-struct Pending {
-    index: u64,
-    parts: u16,
-    record: Vec<u8>,
-}
-
-impl Pending {
-    fn new(index: u64) -> Self {
-        Pending {
-            index,
-            parts: 0,
-            record: Vec::new(),
-        }
     }
 }
 

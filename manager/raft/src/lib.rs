@@ -27,29 +27,40 @@
 //! here, on disk or on the wire, since its layouts change between releases.
 #![forbid(unsafe_code)]
 
+mod cipher;
 mod config;
 mod convert;
+mod directory;
+mod disk;
 mod engine;
 mod error;
 mod fault;
+mod file_engine;
+mod frame;
 mod gate;
 mod image;
+mod key_file;
 mod layout;
+mod legacy;
 mod log_store;
 mod member;
 mod membership;
+mod migrate;
 mod network;
 mod node;
 mod peers;
 mod proposal;
 mod records;
 mod recovery;
+mod replay;
 mod seal;
+mod segment;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod sled_engine;
 mod snapshot;
+mod snapshot_read;
+mod snapshot_write;
 mod state_machine;
 mod status;
 mod types;
@@ -59,17 +70,25 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use cipher::DataKey;
+pub use cipher::DataKeys;
 pub use config::ConfigError;
 pub use config::RaftConfig;
 pub use config::Timing;
 pub use convert::ConvertError;
+pub use directory::is_written;
 pub use error::BootstrapError;
+pub use error::Damage;
 pub use error::MembershipError;
 pub use error::ProposeError;
 pub use error::ReadError;
 pub use error::Retry;
 pub use error::StartError;
 pub use error::WaitError;
+pub use key_file::KeyFileError;
+pub use key_file::KeyWrap;
+pub use key_file::Plain;
+pub use key_file::data_keys;
 pub use member::Member;
 pub use member::RaftId;
 pub use node::RaftNode;

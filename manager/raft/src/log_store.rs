@@ -1,10 +1,9 @@
 //! openraft's log storage: a copy of the log in memory for readers, and the writer thread.
 
 use crate::config::APPEND_BYTES;
+use crate::engine::Op;
 use crate::image::Image;
-use crate::image::Stored;
 use crate::layout;
-use crate::seal::Sealing;
 use crate::types::Entry;
 use crate::types::LogId;
 use crate::types::Payload;
@@ -29,20 +28,19 @@ use std::sync::Arc;
 pub(crate) struct LogStore {
     memory: Arc<RwLock<Memory>>,
     writer: Writer,
-    sealing: Sealing,
 }
 
 /// The log as its readers see it.
 #[derive(Debug)]
 struct Memory {
-    entries: BTreeMap<u64, Stored>,
+    entries: BTreeMap<u64, Entry>,
     vote: Option<Vote>,
     purged: Option<LogId>,
     committed: Option<LogId>,
 }
 
 impl LogStore {
-    pub(crate) fn new(image: Image, writer: Writer, sealing: Sealing) -> Self {
+    pub(crate) fn new(image: Image, writer: Writer) -> Self {
         let memory = Memory {
             entries: image.entries,
             vote: image.vote,
@@ -52,7 +50,6 @@ impl LogStore {
         LogStore {
             memory: Arc::new(RwLock::new(memory)),
             writer,
-            sealing,
         }
     }
 }
@@ -70,7 +67,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
     {
         let memory = self.memory.read();
         let entries = memory.entries.range(range);
-        Ok(entries.map(|(_, stored)| stored.entry.clone()).collect())
+        Ok(entries.map(|(_, entry)| entry.clone()).collect())
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
@@ -82,13 +79,13 @@ impl RaftLogReader<TypeConfig> for LogReader {
         let memory = self.memory.read();
         let mut bytes = 0;
         let mut portion = Vec::new();
-        for (_, stored) in memory.entries.range(start..end) {
-            bytes += weight(&stored.entry);
+        for (_, entry) in memory.entries.range(start..end) {
+            bytes += weight(entry);
             // The first one goes whatever its size, or replication would stand still.
             if bytes > APPEND_BYTES && !portion.is_empty() {
                 break;
             }
-            portion.push(stored.entry.clone());
+            portion.push(entry.clone());
         }
         Ok(portion)
     }
@@ -112,9 +109,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let last = memory.entries.last_key_value();
         Ok(LogState {
             last_purged_log_id: memory.purged,
-            last_log_id: last
-                .map(|(_, stored)| stored.entry.log_id)
-                .or(memory.purged),
+            last_log_id: last.map(|(_, entry)| entry.log_id).or(memory.purged),
         })
     }
 
@@ -146,17 +141,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut ops = Vec::new();
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let ops = entries.iter().map(layout::put_entry).collect();
         {
             let mut memory = self.memory.write();
-            for entry in entries {
-                let index = entry.log_id.index;
-                if let Some(old) = memory.entries.get(&index) {
-                    layout::remove_entry(&mut ops, index, old.parts);
-                }
-                let parts = layout::put_entry(&mut ops, &entry, &self.sealing)?;
-                memory.entries.insert(index, Stored { entry, parts });
-            }
+            memory
+                .entries
+                .extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
         }
         self.writer.submit(ops, Done::Appended(callback));
         Ok(())
@@ -164,27 +155,24 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let first = last.map_or(0, |last| last.index + 1);
-        let removed = self.memory.write().entries.split_off(&first);
-        let mut ops = Vec::new();
-        for (index, stored) in removed {
-            layout::remove_entry(&mut ops, index, stored.parts);
-        }
-        self.writer.write(ops).await
+        drop(self.memory.write().entries.split_off(&first));
+        self.writer.write(vec![Op::Truncate { first }]).await
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        let mut ops = Vec::new();
-        {
+        let purged = {
             let mut memory = self.memory.write();
             let kept = memory.entries.split_off(&(upto.index + 1));
-            for (index, stored) in std::mem::replace(&mut memory.entries, kept) {
-                layout::remove_entry(&mut ops, index, stored.parts);
-            }
-            memory.purged = memory.purged.max(Some(upto));
-            ops.extend(memory.purged.as_ref().map(layout::put_purged));
-        }
-        // Marker and removals are one atomic batch. Losing it in a crash only keeps entries.
-        self.writer.submit(ops, Done::Lazy);
+            let purged = memory.purged.map_or(upto, |before| before.max(upto));
+            memory.purged = Some(purged);
+            let removed = std::mem::replace(&mut memory.entries, kept);
+            drop(memory);
+            drop(removed);
+            purged
+        };
+        // Losing this in a crash only keeps entries.
+        self.writer
+            .submit(layout::purge(&purged).to_vec(), Done::Lazy);
         Ok(())
     }
 }

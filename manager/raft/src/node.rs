@@ -1,22 +1,18 @@
 //! One member of the cluster.
 
 use crate::config::RaftConfig;
-use crate::engine::Engine;
+use crate::directory::Opened;
+use crate::directory::open_dir;
 use crate::error::BootstrapError;
 use crate::error::StartError;
 use crate::fault::Fault;
 use crate::gate::Gate;
-use crate::image::Image;
-use crate::layout;
 use crate::log_store::LogStore;
 use crate::member::Member;
-use crate::member::RaftId;
 use crate::network::Network;
 use crate::peers::Dialer;
 use crate::peers::Peers;
-use crate::seal::Sealing;
 use crate::server::RaftService;
-use crate::sled_engine::SledEngine;
 use crate::snapshot::SnapshotStore;
 use crate::state_machine::Adapter;
 use crate::state_machine::StateMachine;
@@ -33,7 +29,6 @@ use openraft::errors::RaftError;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,11 +37,7 @@ use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use weft_proto::ClusterId;
-use weft_proto::wire;
 use weft_proto::wire::raft_server::RaftServer;
-
-const LOG_DIR: &str = "log";
-const SNAPSHOT_DIR: &str = "snapshot";
 
 /// One member of the cluster. Clones are handles to the same member. Dropping them does not
 /// stop it: [`RaftNode::shutdown`] does.
@@ -66,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) fault: Fault,
     pub(crate) writer: Writer,
+    snapshots: Arc<SnapshotStore>,
     thread: Mutex<Option<JoinHandle<()>>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -99,60 +91,6 @@ impl Inner {
     }
 }
 
-/// What a directory holds.
-pub(crate) struct Opened {
-    pub(crate) engine: Box<dyn Engine>,
-    pub(crate) image: Image,
-    pub(crate) snapshots: SnapshotStore,
-}
-
-/// Opens and checks a member's directory. Blocks on the disk.
-pub(crate) fn open_dir(dir: &Path, sealing: &Sealing) -> Result<Opened, StartError> {
-    let log = dir.join(LOG_DIR);
-    let engine = SledEngine::open(&log).map_err(|source| StartError::OpenLog {
-        dir: log.clone(),
-        source,
-    })?;
-    open_with(Box::new(engine), dir, sealing)
-}
-
-pub(crate) fn open_with(
-    engine: Box<dyn Engine>,
-    dir: &Path,
-    sealing: &Sealing,
-) -> Result<Opened, StartError> {
-    let image = Image::load(engine.as_ref(), sealing)?;
-    let snapshots = SnapshotStore::open(&dir.join(SNAPSHOT_DIR), sealing.clone())?;
-    Ok(Opened {
-        engine,
-        image,
-        snapshots,
-    })
-}
-
-/// Writes whose directory this is when it is new, else checks it.
-pub(crate) fn claim(opened: &mut Opened, config: &RaftConfig) -> Result<(), StartError> {
-    let Some(found) = &opened.image.identity else {
-        let identity = wire::RaftIdentity {
-            cluster: config.cluster.to_string(),
-            raft_id: config.me.raft_id.0,
-        };
-        return opened
-            .engine
-            .commit(vec![layout::put_identity(&identity)], true)
-            .map_err(|source| StartError::WriteLog { source });
-    };
-    if found.cluster != config.cluster.as_str() || found.raft_id != config.me.raft_id.0 {
-        return Err(StartError::OtherOwner {
-            cluster: config.cluster,
-            id: config.me.raft_id,
-            found_cluster: found.cluster.clone(),
-            found_id: RaftId(found.raft_id),
-        });
-    }
-    Ok(())
-}
-
 impl RaftNode {
     /// Starts this member from its directory: restores the snapshot, replays the committed
     /// entries after it, then takes part. A member with an empty directory waits for
@@ -163,8 +101,8 @@ impl RaftNode {
         app: Arc<dyn StateMachine>,
         dialer: Arc<dyn Dialer>,
     ) -> Result<RaftNode, StartError> {
-        let (dir, sealing) = (config.dir.clone(), config.sealing.clone());
-        let opened = spawn_blocking(move || open_dir(&dir, &sealing)).await;
+        let settings = config.clone();
+        let opened = spawn_blocking(move || open_dir(&settings)).await;
         let opened = opened.map_err(|panic| StartError::Recover {
             reason: format!("opening the directory panicked: {panic}"),
         })??;
@@ -173,12 +111,11 @@ impl RaftNode {
 
     pub(crate) async fn start_opened(
         config: RaftConfig,
-        mut opened: Opened,
+        opened: Opened,
         app: Arc<dyn StateMachine>,
         dialer: Arc<dyn Dialer>,
     ) -> Result<RaftNode, StartError> {
         let settings = config.engine().map_err(StartError::Config)?;
-        claim(&mut opened, &config)?;
         let fault = Fault::new();
         let (writer, thread) = Writer::start(opened.engine, fault.clone())
             .map_err(|source| StartError::WriteLog { source })?;
@@ -198,8 +135,8 @@ impl RaftNode {
             Network {
                 peers: Arc::clone(&peers),
             },
-            LogStore::new(opened.image, writer.clone(), config.sealing.clone()),
-            Adapter::new(app, Arc::new(opened.snapshots), Arc::clone(&progress)),
+            LogStore::new(opened.image, writer.clone()),
+            Adapter::new(app, Arc::clone(&opened.snapshots), Arc::clone(&progress)),
         )
         .await;
         let raft = match raft {
@@ -229,6 +166,7 @@ impl RaftNode {
             stopped: watch::Sender::new(false),
             fault,
             writer,
+            snapshots: opened.snapshots,
             thread: Mutex::new(thread),
             tasks: Mutex::new(tasks),
         });
@@ -258,6 +196,7 @@ impl RaftNode {
             self.inner.raft.clone(),
             self.inner.me.raft_id,
             self.inner.cluster,
+            Arc::clone(&self.inner.snapshots),
         )
     }
 

@@ -30,6 +30,10 @@ pub(crate) enum Kind {
     Committed,
     Entry,
     Snapshot,
+    /// The beginning of a segment of the log.
+    Segment,
+    /// The end of a snapshot.
+    SnapshotEnd,
 }
 
 impl Kind {
@@ -41,6 +45,8 @@ impl Kind {
             Kind::Committed => b'C',
             Kind::Entry => b'E',
             Kind::Snapshot => b'S',
+            Kind::Segment => b'L',
+            Kind::SnapshotEnd => b'Z',
         }
     }
 }
@@ -89,6 +95,23 @@ pub enum RecordError {
     /// A field of the body is missing or out of range.
     #[error("the record's body is incomplete")]
     Field(#[source] ConvertError),
+}
+
+impl RecordError {
+    /// Whether no other release and no other key could read the record.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            RecordError::Version { .. }
+            | RecordError::NoKey
+            | RecordError::NotSealed
+            | RecordError::Unseal(_) => false,
+            RecordError::Short { .. }
+            | RecordError::Kind { .. }
+            | RecordError::Checksum
+            | RecordError::Decode(_)
+            | RecordError::Field(_) => true,
+        }
+    }
 }
 
 /// Wraps `body` for the place `position`, as it is.

@@ -1,11 +1,11 @@
 //! Bringing a cluster back whose majority is lost for good.
 
 use crate::config::RaftConfig;
+use crate::directory::Opened;
+use crate::directory::open_dir;
+use crate::engine::Op;
 use crate::error::StartError;
 use crate::layout;
-use crate::node::Opened;
-use crate::node::claim;
-use crate::node::open_dir;
 use crate::types::Entry;
 use crate::types::LeaderId;
 use crate::types::LogId;
@@ -23,27 +23,17 @@ use std::collections::BTreeSet;
 /// were not acknowledged by a majority become part of the state; entries that only lost members
 /// had are lost. Then start the member as usual; it elects itself. Blocks on the disk.
 pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
-    let mut opened = open_dir(&config.dir, &config.sealing)?;
-    claim(&mut opened, config)?;
     let Opened {
         mut engine,
         image,
         snapshots,
-    } = opened;
-    let snapshot = snapshots
-        .load()
-        .map_err(|source| StartError::OpenSnapshot {
-            path: config.dir.clone(),
-            source,
-        })?;
-    let in_snapshot = snapshot.and_then(|s| s.meta.last_log_id);
+    } = open_dir(config)?;
+    let in_snapshot = snapshots.current().and_then(|s| s.meta.last_log_id);
     let mut ops = Vec::new();
     if in_snapshot > image.last() {
         // The log ends before the snapshot: nothing of it is needed, and it must have no hole.
-        for (index, stored) in &image.entries {
-            layout::remove_entry(&mut ops, *index, stored.parts);
-        }
-        ops.extend(in_snapshot.as_ref().map(layout::put_purged));
+        ops.push(Op::Truncate { first: 0 });
+        ops.extend(in_snapshot.iter().flat_map(layout::purge));
     }
     let last = in_snapshot
         .max(image.last())
@@ -66,8 +56,7 @@ pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
         log_id,
         payload: Payload::Membership(membership),
     };
-    layout::put_entry(&mut ops, &entry, &config.sealing)
-        .map_err(|source| StartError::WriteLog { source })?;
+    ops.push(layout::put_entry(&entry));
     ops.push(layout::put_committed(Some(&log_id)));
     ops.push(layout::put_vote(&Vote {
         leader_id,

@@ -1,4 +1,4 @@
-//! Encryption of what goes to disk. The keys and the cipher are the caller's.
+//! Encryption of what goes to disk. The cipher is a caller's choice; [`crate::DataKeys`] is ours.
 
 use crate::records::RecordError;
 use std::borrow::Cow;
@@ -6,44 +6,70 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use weft_proto::wire;
 
-/// Encrypts commands and snapshots on their way to the disk and decrypts them at start. Votes,
-/// log positions and whose directory it is stay readable.
+/// Encrypts everything on its way to the disk and decrypts it at start: commands, votes, log
+/// positions, snapshots. What stays readable is whose directory it is.
 ///
 /// Sealed bytes must say themselves which key they need, so that keys can be changed while old
-/// records remain. A member with a sealer refuses records that are not sealed, and the reverse.
+/// records remain. A member with a sealer refuses what is not sealed, and the reverse.
 pub trait Sealer: Send + Sync + 'static {
     /// Encrypts `plain`, bound to its place. Called by several threads.
-    fn seal(&self, place: Place, plain: &[u8]) -> Result<Vec<u8>, SealError>;
+    fn seal(&self, place: &Place, plain: &[u8]) -> Result<Vec<u8>, SealError>;
 
     /// The inverse of [`Sealer::seal`]; refuses bytes that were sealed for another place.
-    fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>, SealError>;
+    fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, SealError>;
 }
 
-/// Where sealed bytes belong.
+/// Where sealed bytes belong: whose they are, and which part of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    cluster: Arc<str>,
+    raft_id: u64,
+    part: Part,
+}
+
+/// Which part of a member's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// An entry of the log.
-    Entry {
-        /// Its index.
-        index: u64,
+pub(crate) enum Part {
+    /// A group of changes of the log: which log, which of its files, which group.
+    Frame {
+        log: [u8; 16],
+        segment: u64,
+        sequence: u64,
     },
-    /// A snapshot.
-    Snapshot {
-        /// The index of the last entry it contains.
-        index: u64,
-    },
+    /// A piece of a snapshot that ends at `index` of `term`; pieces count from 0.
+    Snapshot { term: u64, index: u64, piece: u64 },
+    /// The end of a snapshot, which says what the pieces are.
+    SnapshotEnd,
 }
 
 impl Place {
-    /// The place as bytes to authenticate together with the content.
-    pub fn associated_data(self) -> [u8; 9] {
-        let (letter, index) = match self {
-            Place::Entry { index } => (b'E', index),
-            Place::Snapshot { index } => (b'S', index),
-        };
-        let mut bytes = [letter; 9];
-        bytes[1..].copy_from_slice(&index.to_be_bytes());
+    /// The place as bytes to authenticate together with the content. No two places have the
+    /// same.
+    pub fn associated_data(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(96);
+        match self.part {
+            Part::Frame {
+                log,
+                segment,
+                sequence,
+            } => {
+                bytes.push(b'F');
+                bytes.extend(log);
+                bytes.extend(segment.to_be_bytes());
+                bytes.extend(sequence.to_be_bytes());
+            }
+            Part::Snapshot { term, index, piece } => {
+                bytes.push(b'S');
+                bytes.extend(term.to_be_bytes());
+                bytes.extend(index.to_be_bytes());
+                bytes.extend(piece.to_be_bytes());
+            }
+            Part::SnapshotEnd => bytes.push(b'Z'),
+        }
+        bytes.extend(self.raft_id.to_be_bytes());
+        bytes.extend(self.cluster.as_bytes());
         bytes
     }
 }
@@ -70,43 +96,67 @@ impl Eq for SealError {}
 
 /// A [`Sealer`], or none: then everything is stored as it is.
 #[derive(Clone, Default)]
-pub struct Sealing(Option<Arc<dyn Sealer>>);
+pub struct Sealing {
+    sealer: Option<Arc<dyn Sealer>>,
+    cluster: Arc<str>,
+    raft_id: u64,
+}
 
 impl Sealing {
     /// Everything is sealed by `sealer`.
     pub fn with(sealer: Arc<dyn Sealer>) -> Self {
-        Sealing(Some(sealer))
+        Sealing {
+            sealer: Some(sealer),
+            ..Sealing::default()
+        }
+    }
+
+    /// The same, for this member's directory: what another member sealed does not open.
+    pub(crate) fn of(&self, owner: &wire::RaftIdentity) -> Self {
+        Sealing {
+            sealer: self.sealer.clone(),
+            cluster: Arc::from(owner.cluster.as_str()),
+            raft_id: owner.raft_id,
+        }
     }
 
     pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.sealer.is_some()
     }
 
-    pub(crate) fn seal<'a>(&self, place: Place, plain: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
-        match &self.0 {
+    pub(crate) fn seal<'a>(&self, part: Part, plain: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
+        match &self.sealer {
             Some(sealer) => {
-                let sealed = sealer.seal(place, plain).map_err(io::Error::other)?;
-                Ok(Cow::Owned(sealed))
+                let sealed = sealer.seal(&self.place(part), plain);
+                Ok(Cow::Owned(sealed.map_err(io::Error::other)?))
             }
             None => Ok(Cow::Borrowed(plain)),
         }
     }
 
-    /// Opens bytes of which their record says whether they are `sealed`.
+    /// Opens bytes that say of themselves whether they are `sealed`.
     pub(crate) fn open<'a>(
         &self,
-        place: Place,
+        part: Part,
         sealed: bool,
         bytes: &'a [u8],
     ) -> Result<Cow<'a, [u8]>, RecordError> {
-        match (&self.0, sealed) {
+        match (&self.sealer, sealed) {
             (Some(sealer), true) => {
-                let plain = sealer.open(place, bytes).map_err(RecordError::Unseal)?;
-                Ok(Cow::Owned(plain))
+                let plain = sealer.open(&self.place(part), bytes);
+                Ok(Cow::Owned(plain.map_err(RecordError::Unseal)?))
             }
             (None, false) => Ok(Cow::Borrowed(bytes)),
             (None, true) => Err(RecordError::NoKey),
             (Some(_), false) => Err(RecordError::NotSealed),
+        }
+    }
+
+    fn place(&self, part: Part) -> Place {
+        Place {
+            cluster: Arc::clone(&self.cluster),
+            raft_id: self.raft_id,
+            part,
         }
     }
 }

@@ -10,10 +10,13 @@ use crate::convert::required;
 use crate::convert::vote_from_wire;
 use crate::convert::vote_to_wire;
 use crate::member::RaftId;
+use crate::snapshot::SnapshotFile;
+use crate::snapshot::SnapshotStore;
 use crate::types::Raft;
 use crate::types::Snapshot;
+use crate::types::SnapshotMeta;
 use crate::types::TypeConfig;
-use bytes::BytesMut;
+use bytes::Bytes;
 use futures::Stream;
 use futures::StreamExt;
 use futures::TryStreamExt;
@@ -28,9 +31,13 @@ use openraft::raft::VoteResponse;
 use openraft_rt::BoxStream;
 use std::fmt;
 use std::future::ready;
+use std::io;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::Response;
@@ -44,8 +51,12 @@ use wire::raft_server::RaftServer;
 use wire::raft_snapshot_part::Part;
 use wire::raft_transfer_reply::Refusal;
 
-/// The largest snapshot a member takes, in bytes: it is held in memory while it is installed.
-const MAX_SNAPSHOT: u64 = 1 << 30;
+/// The largest snapshot a member takes, in bytes: far more than a cluster's state can be, and
+/// what a confused sender may at most fill a disk with.
+const MAX_SNAPSHOT: u64 = 16 << 30;
+
+/// Chunks that may wait for the disk.
+const WRITE_BEHIND: usize = 2;
 
 /// A sender that sends nothing for this long is given up, so that another transfer can begin.
 const STALLED: Duration = Duration::from_secs(20);
@@ -61,7 +72,8 @@ struct Serving {
     raft: Raft,
     me: RaftId,
     cluster: ClusterId,
-    /// One snapshot at a time: each is held in memory.
+    snapshots: Arc<SnapshotStore>,
+    /// One snapshot at a time: each needs room on the disk.
     installing: Semaphore,
 }
 
@@ -75,11 +87,17 @@ impl fmt::Debug for RaftService {
 }
 
 impl RaftService {
-    pub(crate) fn server(raft: Raft, me: RaftId, cluster: ClusterId) -> RaftServer<RaftService> {
+    pub(crate) fn server(
+        raft: Raft,
+        me: RaftId,
+        cluster: ClusterId,
+        snapshots: Arc<SnapshotStore>,
+    ) -> RaftServer<RaftService> {
         let serving = Serving {
             raft,
             me,
             cluster,
+            snapshots,
             installing: Semaphore::new(1),
         };
         RaftServer::new(RaftService {
@@ -196,7 +214,8 @@ impl raft_server::Raft for RaftService {
             ));
         };
         let vote = required("head.vote", head.vote.take()).map_err(invalid)?;
-        let snapshot = receive(head, parts).await?;
+        let snapshots = Arc::clone(&self.serving.snapshots);
+        let snapshot = receive(snapshots, head, parts).await?;
         let installed = self
             .serving
             .raft
@@ -226,21 +245,25 @@ impl raft_server::Raft for RaftService {
     }
 }
 
-/// Collects the chunks of a snapshot and checks that they are what the head promised.
+/// Writes the chunks of a snapshot to a file as they come, and checks that they are what the head
+/// promised.
 async fn receive(
+    snapshots: Arc<SnapshotStore>,
     head: wire::RaftSnapshotHead,
     mut parts: Streaming<wire::RaftSnapshotPart>,
 ) -> Result<Snapshot, Status> {
-    let size = usize::try_from(head.size)
-        .ok()
-        .filter(|_| head.size <= MAX_SNAPSHOT)
-        .ok_or_else(|| {
-            Status::invalid_argument(format!("a snapshot of {} bytes is refused", head.size))
-        })?;
+    if head.size > MAX_SNAPSHOT {
+        return Err(Status::invalid_argument(format!(
+            "a snapshot of {} bytes is refused",
+            head.size
+        )));
+    }
     let meta = required("head.meta", head.meta)
         .and_then(meta_from_wire)
         .map_err(invalid)?;
-    let mut data = BytesMut::new();
+    let (sender, chunks) = mpsc::channel(WRITE_BEHIND);
+    let (size, checksum) = (head.size, head.checksum);
+    let writing = spawn_blocking(move || store(&snapshots, meta, size, checksum, chunks));
     loop {
         let part = timeout(STALLED, parts.message())
             .await
@@ -251,18 +274,42 @@ async fn receive(
         let Some(Part::Chunk(chunk)) = part.part else {
             return Err(Status::invalid_argument("a second head in a snapshot"));
         };
-        if data.len() + chunk.len() > size {
-            return Err(Status::invalid_argument("a snapshot longer than announced"));
+        if sender.send(chunk).await.is_err() {
+            // The writer has given up, and says why.
+            break;
         }
-        data.extend_from_slice(&chunk);
     }
-    if data.len() != size || crc32c::crc32c(&data) != head.checksum {
-        return Err(Status::data_loss("the snapshot arrived damaged"));
+    drop(sender);
+    let written = writing.await.map_err(stopped)?;
+    let file = written.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
+        _ => Status::internal(format!("the snapshot cannot be stored: {error}")),
+    })?;
+    Ok(Snapshot::from(file))
+}
+
+/// Stores a snapshot that arrives in chunks. Blocks on the disk and on the sender.
+fn store(
+    snapshots: &SnapshotStore,
+    meta: SnapshotMeta,
+    size: u64,
+    checksum: u32,
+    mut chunks: mpsc::Receiver<Bytes>,
+) -> io::Result<SnapshotFile> {
+    let mut writer = snapshots.begin(meta)?;
+    while let Some(chunk) = chunks.blocking_recv() {
+        writer.write_all(&chunk)?;
+        if writer.size() > size {
+            break;
+        }
     }
-    Ok(Snapshot {
-        meta,
-        snapshot: data.freeze(),
-    })
+    if writer.size() != size || writer.checksum() != checksum {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the snapshot arrived damaged",
+        ));
+    }
+    writer.finish()
 }
 
 fn append_request(

@@ -18,9 +18,11 @@ pub use disk::SyncTime;
 pub use runtime::Runtime;
 
 use crate::config::RaftConfig;
+use crate::directory::open_with;
+use crate::directory::owner;
 use crate::error::StartError;
+use crate::image::Image;
 use crate::node::RaftNode;
-use crate::node::open_with;
 use crate::peers::Dialer;
 use crate::state_machine::StateMachine;
 use std::cell::Cell;
@@ -63,7 +65,9 @@ impl RaftNode {
         app: Arc<dyn StateMachine>,
         dialer: Arc<dyn Dialer>,
     ) -> Result<RaftNode, StartError> {
-        let opened = open_with(disk.engine(), &config.dir, &config.sealing)?;
+        let image = Image::load(&disk.contents())?;
+        let sealing = config.sealing.of(&owner(&config));
+        let opened = open_with(disk.engine(), image, &config.dir, sealing)?;
         RaftNode::start_opened(config, opened, app, dialer).await
     }
 }

@@ -1,116 +1,187 @@
-//! The snapshot file: one per member, replaced as a whole.
+//! The snapshot: one file per member, replaced as a whole, written and read piece by piece.
 //!
 //! ```text
-//! u32 LE     length of the head's record
-//! record     kind, version, checksum, RaftSnapshotHead (what it contains, size and checksum of the rest)
-//! bytes      the state machine's state, sealed if the head's record says so
+//! bytes 0..8   "WEFTSNP2"
+//! pieces       each: length u32 LE, CRC-32C u32 LE of number (u64 LE) and bytes, bytes
+//!              (sealed if the end's record says so)
+//! record       kind, version, checksum, RaftSnapshotEnd (what it contains, size, checksum)
+//! last 12      length of that record u32 LE, "WEFTSEND"
 //! ```
 
 use crate::convert::meta_from_wire;
 use crate::convert::meta_to_wire;
 use crate::convert::required;
+use crate::disk::Disk;
+use crate::disk::DiskFile;
 use crate::error::StartError;
 use crate::records;
 use crate::records::Kind;
 use crate::records::RecordError;
-use crate::seal::Place;
+use crate::seal::Part;
 use crate::seal::Sealing;
-use crate::sled_engine::sync_dir;
+use crate::snapshot_read::SnapshotReader;
+use crate::snapshot_write::SnapshotWriter;
 use crate::types::LogId;
-use crate::types::Snapshot;
 use crate::types::SnapshotMeta;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message;
-use std::borrow::Cow;
-use std::fs::File;
+use std::fmt;
 use std::io;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use weft_proto::wire;
 
-const CURRENT: &str = "current";
-const UNFINISHED: &str = "tmp";
+pub(crate) const MAGIC: [u8; 8] = *b"WEFTSNP2";
+const END: [u8; 8] = *b"WEFTSEND";
+const TAIL: u64 = 12;
+/// Of a piece, before its bytes.
+pub(crate) const PIECE_HEAD: usize = 8;
+
+pub(crate) const CURRENT: &str = "current";
+const UNFINISHED: &str = ".tmp";
+
+/// A whole, synced snapshot file. Stays readable while newer ones take its place.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) meta: SnapshotMeta,
+    /// Of the content, in bytes.
+    pub(crate) size: u64,
+    /// CRC-32C of the content.
+    pub(crate) checksum: u32,
+    pub(crate) pieces: u64,
+    pub(crate) sealing: Sealing,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Removes the file when the last clone is gone, unless it became the current one.
+    pub(crate) unfinished: Option<Arc<Unfinished>>,
+}
+
+impl SnapshotFile {
+    /// The content from its beginning; every piece is checked as it is read.
+    pub(crate) fn reader(&self) -> SnapshotReader {
+        SnapshotReader::new(self.clone())
+    }
+}
+
+/// A file that is not, or not yet, the current snapshot.
+pub(crate) struct Unfinished {
+    disk: Arc<dyn Disk>,
+    pub(crate) name: String,
+    placed: Mutex<bool>,
+}
+
+impl fmt::Debug for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Unfinished").field(&self.name).finish()
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !*self.placed.get_mut()
+            && let Err(error) = self.disk.remove(&self.name)
+        {
+            tracing::warn!(name = %self.name, %error, "an unfinished snapshot stays until the next start");
+        }
+    }
+}
 
 /// Where snapshots are kept. Its methods block on the disk.
 #[derive(Debug)]
 pub(crate) struct SnapshotStore {
-    dir: PathBuf,
+    disk: Arc<dyn Disk>,
     sealing: Sealing,
-    /// What the current file contains, `None` without a file. Held over comparison and rename:
-    /// a build that took long must not overwrite a newer snapshot installed meanwhile.
-    current: Mutex<Option<Option<LogId>>>,
+    /// Held over comparison and rename: a build that took long must not overwrite a newer
+    /// snapshot installed meanwhile.
+    current: Mutex<Option<SnapshotFile>>,
     unfinished: AtomicU64,
 }
 
 impl SnapshotStore {
-    /// Opens or creates the directory, removes what a crash left unfinished, and checks the
-    /// current snapshot.
-    pub(crate) fn open(dir: &Path, sealing: Sealing) -> Result<Self, StartError> {
-        let failed = |source| StartError::OpenSnapshot {
-            path: dir.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(dir).map_err(failed)?;
-        for file in std::fs::read_dir(dir).map_err(failed)? {
-            let path = file.map_err(failed)?.path();
-            if path.extension().is_some_and(|e| e == UNFINISHED) {
-                std::fs::remove_file(path).map_err(failed)?;
-            }
-        }
-        sync_dir(dir).map_err(failed)?;
-        let path = dir.join(CURRENT);
-        let current = match read(&path, &sealing) {
-            Ok(snapshot) => snapshot.map(|s| s.meta.last_log_id),
+    /// Opens the directory, removes what a crash left unfinished, and checks the current
+    /// snapshot. `path` is for messages; `sealing` is this member's.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        sealing: Sealing,
+    ) -> Result<Self, StartError> {
+        let path: PathBuf = path.join(CURRENT);
+        let current = match open_current(disk.as_ref(), &sealing) {
+            Ok(current) => current,
             Err(Unreadable::Io(source)) => return Err(StartError::OpenSnapshot { path, source }),
             Err(Unreadable::Record(source)) => return Err(StartError::Snapshot { path, source }),
         };
         Ok(SnapshotStore {
-            dir: dir.to_owned(),
-            sealing,
             current: Mutex::new(current),
+            ..SnapshotStore::empty(disk, sealing)
+                .map_err(|source| StartError::OpenSnapshot { path, source })?
+        })
+    }
+
+    /// A store that does not look at what is there, except to remove what a crash left
+    /// unfinished. What is installed replaces it.
+    pub(crate) fn empty(disk: Arc<dyn Disk>, sealing: Sealing) -> io::Result<Self> {
+        remove_unfinished(disk.as_ref())?;
+        Ok(SnapshotStore {
+            disk,
+            sealing,
+            current: Mutex::new(None),
             unfinished: AtomicU64::new(0),
         })
     }
 
-    /// The current snapshot, checked again as it is read.
-    pub(crate) fn load(&self) -> io::Result<Option<Snapshot>> {
-        let _current = self.current.lock();
-        read(&self.dir.join(CURRENT), &self.sealing).map_err(|unreadable| match unreadable {
-            Unreadable::Io(source) => source,
-            Unreadable::Record(source) => io::Error::new(io::ErrorKind::InvalidData, source),
-        })
+    /// The current snapshot.
+    pub(crate) fn current(&self) -> Option<SnapshotFile> {
+        self.current.lock().clone()
     }
 
-    /// Makes `data` the current snapshot, durably, unless the current one is as new or newer.
-    /// Returns whether it did.
-    pub(crate) fn save(&self, meta: &SnapshotMeta, data: &Bytes) -> io::Result<bool> {
-        if self.is_superseded(*self.current.lock(), meta) {
-            return Ok(false);
-        }
+    /// Begins a new file, which is nobody's snapshot until it is [`SnapshotStore::install`]ed.
+    pub(crate) fn begin(&self, meta: SnapshotMeta) -> io::Result<SnapshotWriter> {
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.join(format!("{number}.{UNFINISHED}"));
-        write(&path, meta, data, &self.sealing)?;
-        let mut current = self.current.lock();
-        if self.is_superseded(*current, meta) {
-            std::fs::remove_file(&path)?;
-            return Ok(false);
-        }
-        std::fs::rename(&path, self.dir.join(CURRENT))?;
-        sync_dir(&self.dir)?;
-        *current = Some(meta.last_log_id);
-        Ok(true)
+        let name = format!("{number}{UNFINISHED}");
+        let file = self.disk.create(&name)?;
+        let unfinished = Unfinished {
+            disk: Arc::clone(&self.disk),
+            name,
+            placed: Mutex::new(false),
+        };
+        SnapshotWriter::new(meta, self.sealing.clone(), file, unfinished)
     }
 
-    fn is_superseded(&self, current: Option<Option<LogId>>, meta: &SnapshotMeta) -> bool {
-        current.is_some_and(|current| current >= meta.last_log_id)
+    /// Makes a finished file the current snapshot, durably, unless the current one is as new or
+    /// newer. Returns whether it did.
+    pub(crate) fn install(&self, snapshot: &SnapshotFile) -> io::Result<bool> {
+        let Some(unfinished) = &snapshot.unfinished else {
+            return Ok(false);
+        };
+        let mut current = self.current.lock();
+        if is_superseded(current.as_ref(), &snapshot.meta) {
+            return Ok(false);
+        }
+        let mut placed = unfinished.placed.lock();
+        if *placed {
+            return Ok(false);
+        }
+        self.disk.rename(&unfinished.name, CURRENT)?;
+        *placed = true;
+        self.disk.sync_names()?;
+        *current = Some(SnapshotFile {
+            unfinished: None,
+            ..snapshot.clone()
+        });
+        Ok(true)
     }
 }
 
-enum Unreadable {
+fn is_superseded(current: Option<&SnapshotFile>, meta: &SnapshotMeta) -> bool {
+    current.is_some_and(|current| current.meta.last_log_id >= meta.last_log_id)
+}
+
+/// Why a file is not the snapshot it should be.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
     Io(io::Error),
     Record(RecordError),
 }
@@ -121,61 +192,120 @@ impl From<RecordError> for Unreadable {
     }
 }
 
-fn read(path: &Path, sealing: &Sealing) -> Result<Option<Snapshot>, Unreadable> {
-    let file = match std::fs::read(path) {
-        Ok(file) => Bytes::from(file),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Unreadable::Io(e)),
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Self {
+        Unreadable::Io(error)
+    }
+}
+
+impl From<Unreadable> for io::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Io(source) => source,
+            Unreadable::Record(source) => io::Error::new(io::ErrorKind::InvalidData, source),
+        }
+    }
+}
+
+fn open_current(disk: &dyn Disk, sealing: &Sealing) -> Result<Option<SnapshotFile>, Unreadable> {
+    if !disk.names()?.iter().any(|name| name == CURRENT) {
+        return Ok(None);
+    }
+    // A killed process leaves a rename that is not durable yet, and the log may rely on it.
+    disk.sync_names()?;
+    let snapshot = open(disk.open(CURRENT)?, sealing)?;
+    let mut reader = snapshot.reader();
+    while reader.next_piece()?.is_some() {}
+    Ok(Some(snapshot))
+}
+
+fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
+    for name in disk.names()? {
+        if name.ends_with(UNFINISHED) {
+            disk.remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the end of a snapshot file.
+pub(crate) fn open(file: Box<dyn DiskFile>, sealing: &Sealing) -> Result<SnapshotFile, Unreadable> {
+    let file_size = file.size()?;
+    let short = || RecordError::Short {
+        len: usize::try_from(file_size).unwrap_or(usize::MAX),
     };
-    let short = RecordError::Short { len: file.len() };
-    let (len, rest) = file.split_first_chunk::<4>().ok_or(short.clone())?;
-    let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
-    let head = rest.get(..len).ok_or(short.clone())?;
-    let (sealed, head) = records::unwrap(Kind::Snapshot, 0, head)?;
-    let head: wire::RaftSnapshotHead = records::decode(head)?;
-    let data = file.slice(4 + len..);
-    if u64::try_from(data.len()).ok() != Some(head.size) {
-        return Err(Unreadable::Record(short));
+    let at = file_size.checked_sub(TAIL).ok_or_else(short)?;
+    let mut tail = [0; 12];
+    file.read_at(at, &mut tail)?;
+    let (len, end) = tail.split_at(4);
+    if end != END {
+        return Err(Unreadable::Record(RecordError::Kind {
+            expected: char::from(END[0]),
+            found: char::from(end[0]),
+        }));
     }
-    if crc32c::crc32c(&data) != head.checksum {
-        return Err(Unreadable::Record(RecordError::Checksum));
-    }
-    let meta = required("head.meta", head.meta)
+    let mut word = [0; 4];
+    word.copy_from_slice(len);
+    let len = u32::from_le_bytes(word);
+    let at = at.checked_sub(u64::from(len)).ok_or_else(short)?;
+    let mut record = vec![0; usize::try_from(len).map_err(|_| short())?];
+    file.read_at(at, &mut record)?;
+    let (sealed, body) = records::unwrap(Kind::SnapshotEnd, 0, &record)?;
+    let body = sealing.open(Part::SnapshotEnd, sealed, body)?;
+    let end: wire::RaftSnapshotEnd = records::decode(&body)?;
+    let meta = required("end.meta", end.meta)
         .and_then(meta_from_wire)
         .map_err(RecordError::Field)?;
-    let snapshot = match sealing.open(place(&meta), sealed, &data)? {
-        Cow::Borrowed(_) => data,
-        Cow::Owned(plain) => Bytes::from(plain),
-    };
-    Ok(Some(Snapshot { meta, snapshot }))
-}
-
-fn write(path: &Path, meta: &SnapshotMeta, data: &[u8], sealing: &Sealing) -> io::Result<()> {
-    let data = sealing.seal(place(meta), data)?;
-    let head = head(meta, &data).encode_to_vec();
-    let head = records::wrap(Kind::Snapshot, 0, sealing.is_on(), &head);
-    let len = u32::try_from(head.len()).map_err(io::Error::other)?;
-    let mut file = File::create_new(path)?;
-    file.write_all(&len.to_le_bytes())?;
-    file.write_all(&head)?;
-    file.write_all(&data)?;
-    file.sync_all()
-}
-
-fn place(meta: &SnapshotMeta) -> Place {
-    Place::Snapshot {
-        index: meta.last_log_id.map_or(0, |last| last.index),
+    let mut magic = [0; 8];
+    file.read_at(0, &mut magic)?;
+    if magic != MAGIC {
+        return Err(Unreadable::Record(RecordError::Checksum));
     }
+    Ok(SnapshotFile {
+        meta,
+        size: end.size,
+        checksum: end.checksum,
+        pieces: end.pieces,
+        sealing: sealing.clone(),
+        file: Arc::from(file),
+        unfinished: None,
+    })
 }
 
-/// The head of a snapshot, without the fields that only a transfer has.
-pub(crate) fn head(meta: &SnapshotMeta, data: &[u8]) -> wire::RaftSnapshotHead {
-    wire::RaftSnapshotHead {
-        header: None,
-        vote: None,
+/// What follows the pieces.
+pub(crate) fn encode_end(
+    meta: &SnapshotMeta,
+    size: u64,
+    checksum: u32,
+    pieces: u64,
+    sealing: &Sealing,
+) -> io::Result<Vec<u8>> {
+    let end = wire::RaftSnapshotEnd {
         meta: Some(meta_to_wire(meta)),
-        // usize is at most 64 bits wide.
-        size: u64::try_from(data.len()).unwrap_or(u64::MAX),
-        checksum: crc32c::crc32c(data),
+        size,
+        checksum,
+        pieces,
+    };
+    let body = end.encode_to_vec();
+    let body = sealing.seal(Part::SnapshotEnd, &body)?;
+    let mut bytes = records::wrap(Kind::SnapshotEnd, 0, sealing.is_on(), &body);
+    let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    bytes.extend(len.to_le_bytes());
+    bytes.extend(END);
+    Ok(bytes)
+}
+
+/// Where a piece belongs.
+pub(crate) fn part(meta: &SnapshotMeta, piece: u64) -> Part {
+    let last: Option<LogId> = meta.last_log_id;
+    Part::Snapshot {
+        term: last.map_or(0, |last| last.leader_id.term),
+        index: last.map_or(0, |last| last.index),
+        piece,
     }
+}
+
+/// CRC-32C of a piece in its place.
+pub(crate) fn piece_checksum(piece: u64, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&piece.to_le_bytes()), bytes)
 }

@@ -1,5 +1,6 @@
 //! What commands are applied to, and its face towards openraft.
 
+use crate::snapshot::SnapshotFile;
 use crate::snapshot::SnapshotStore;
 use crate::types::LogId;
 use crate::types::Payload;
@@ -7,7 +8,6 @@ use crate::types::Snapshot;
 use crate::types::SnapshotMeta;
 use crate::types::StoredMembership;
 use crate::types::TypeConfig;
-use bytes::Bytes;
 use futures::Stream;
 use futures::StreamExt;
 use openraft::OptionalSend;
@@ -19,14 +19,16 @@ use parking_lot::Mutex;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::io::Read;
+use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-/// A captured state, encoded when called.
-pub type Capture = Box<dyn FnOnce() -> Vec<u8> + Send>;
+/// A captured state, which writes itself down when called, piece by piece.
+pub type Capture = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// The state that the log's commands make. Kept in memory: after a restart it is rebuilt from
 /// the last snapshot and the commands after it.
@@ -44,13 +46,15 @@ pub trait StateMachine: Send + Sync + 'static {
     /// change of membership). For those who wait until some index is applied.
     fn advance(&self, index: u64);
 
-    /// Captures the state as it is now, in constant time; the returned function encodes it on
-    /// another thread while commands go on being applied.
+    /// Captures the state as it is now, in constant time; the returned function writes it down
+    /// on another thread while commands go on being applied. Its bytes need not be in memory
+    /// all at once.
     fn snapshot(&self) -> Capture;
 
-    /// Replaces the whole state by one that [`StateMachine::snapshot`] encoded, on this or
-    /// another member, when `index` had been applied.
-    fn restore(&self, index: u64, bytes: &[u8]) -> Result<(), RestoreError>;
+    /// Replaces the whole state by one that [`StateMachine::snapshot`] wrote, on this or another
+    /// member, when `index` had been applied. Called on a thread of its own, while nothing is
+    /// applied. May leave the old state in place if it fails; the member then stops.
+    fn restore(&self, index: u64, bytes: &mut dyn Read) -> Result<(), RestoreError>;
 }
 
 /// A snapshot that is not understood. The member cannot go on without it.
@@ -117,7 +121,7 @@ fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> io::Result<T> {
 }
 
 impl RaftStateMachine<TypeConfig> for Adapter {
-    type SnapshotData = Bytes;
+    type SnapshotData = SnapshotFile;
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
@@ -149,25 +153,34 @@ impl RaftStateMachine<TypeConfig> for Adapter {
         }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Bytes) -> io::Result<()> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotFile,
+    ) -> io::Result<()> {
         let snapshots = Arc::clone(&self.snapshots);
-        let (saved, bytes) = (meta.clone(), data.clone());
-        // At start the file is the source of this very call, and is not written again.
-        blocking(move || snapshots.save(&saved, &bytes)).await?;
+        let app = Arc::clone(&self.app);
         let index = meta.last_log_id.map_or(0, |last| last.index);
-        guarded("restore", || self.app.restore(index, &data))?.map_err(io::Error::other)?;
+        blocking(move || {
+            // At start the file is the source of this very call, and stays as it is.
+            snapshots.install(&snapshot)?;
+            let mut reader = snapshot.reader();
+            guarded("restore", || app.restore(index, &mut reader))?.map_err(io::Error::other)?;
+            // The checksum of the whole comes last.
+            io::copy(&mut reader, &mut io::sink())
+        })
+        .await?;
         self.membership = meta.last_membership.clone();
         self.reached(meta.last_log_id);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshots = Arc::clone(&self.snapshots);
-        blocking(move || snapshots.load()).await
+        Ok(self.snapshots.current().map(Snapshot::from))
     }
 }
 
-/// Encodes and stores one captured state, beside the applying of further commands.
+/// Writes down one captured state, beside the applying of further commands.
 pub(crate) struct Builder {
     /// openraft wants to share builders between threads, which a capture alone does not allow.
     capture: Mutex<Option<io::Result<Capture>>>,
@@ -184,7 +197,7 @@ impl fmt::Debug for Builder {
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
-    type SnapshotData = Bytes;
+    type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let capture = self
@@ -195,19 +208,23 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let meta = self.meta.clone();
         let snapshots = Arc::clone(&self.snapshots);
         blocking(move || {
-            let data = Bytes::from(guarded("snapshot", capture)?);
-            if snapshots.save(&meta, &data)? {
-                return Ok(Snapshot {
-                    meta,
-                    snapshot: data,
-                });
-            }
-            // One that is as new was installed meanwhile.
-            snapshots
-                .load()?
-                .ok_or_else(|| io::Error::other("the snapshot that superseded this one is gone"))
+            let mut writer = snapshots.begin(meta)?;
+            guarded("snapshot", || capture(&mut writer))??;
+            // If one that is as new was installed meanwhile, that one counts.
+            snapshots.install(&writer.finish()?)?;
+            let current = snapshots.current().map(Snapshot::from);
+            current.ok_or_else(|| io::Error::other("the snapshot just written is gone"))
         })
         .await
+    }
+}
+
+impl From<SnapshotFile> for Snapshot {
+    fn from(file: SnapshotFile) -> Self {
+        Snapshot {
+            meta: file.meta.clone(),
+            snapshot: file,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::member::Member;
 use crate::member::RaftId;
+use crate::snapshot::SnapshotFile;
 use crate::state_machine::Adapter;
 use bytes::Bytes;
 use std::fmt;
@@ -85,6 +86,6 @@ pub(crate) type Payload = openraft::alias::PayloadOf<TypeConfig>;
 pub(crate) type Membership = openraft::Membership<RaftId, Peer>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
-pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, Bytes>;
+pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 pub(crate) type Metrics = openraft::RaftMetrics<TypeConfig>;
 pub(crate) type RpcError = openraft::errors::RPCError<TypeConfig>;

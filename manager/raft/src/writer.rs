@@ -150,7 +150,8 @@ impl Worker {
             let Group { ops, waiting, stop } = self.gather(first);
             if failed.is_none() {
                 *self.busy_since.lock() = Some(Instant::now());
-                let durable = waiting.iter().any(Done::needs_sync);
+                // What may be lost in a crash waits for the next group, but not for ever.
+                let durable = stop || waiting.iter().any(Done::needs_sync);
                 if let Err(error) = self.engine.commit(ops, durable) {
                     self.fault
                         .report(format!("writing the log failed: {error}"));
@@ -240,9 +241,10 @@ struct Group {
 }
 
 fn weight(op: &Op) -> usize {
+    const ENVELOPE: usize = 16;
     match op {
-        Op::Put { key, value } => key.len() + value.len(),
-        Op::Remove { key } => key.len(),
+        Op::Entry { record, .. } | Op::Meta { record, .. } => ENVELOPE + record.len(),
+        Op::Truncate { .. } | Op::Purge { .. } => ENVELOPE,
     }
 }
 

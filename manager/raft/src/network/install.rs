@@ -4,10 +4,11 @@ use super::Client;
 use super::broken;
 use super::rpc_error;
 use super::unreachable;
+use crate::convert::meta_to_wire;
 use crate::convert::vote_from_wire;
 use crate::convert::vote_to_wire;
 use crate::peers::Purpose;
-use crate::snapshot::head;
+use crate::snapshot::SnapshotFile;
 use crate::types::Snapshot;
 use crate::types::TypeConfig;
 use crate::types::Vote;
@@ -22,13 +23,15 @@ use openraft::network::RPCOption;
 use openraft::raft::SnapshotResponse;
 use std::future::Future;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use weft_proto::wire;
 use wire::raft_snapshot_part::Part;
 
-/// One chunk. Small against HTTP/2's windows, large against their bookkeeping.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Pieces of the file that are read ahead of the connection.
+const READ_AHEAD: usize = 2;
 
 /// A transfer that moves no chunk for this long is broken off; openraft starts another.
 const STALLED: Duration = Duration::from_secs(10);
@@ -37,7 +40,7 @@ const STALLED: Duration = Duration::from_secs(10);
 const INSTALLING: Duration = Duration::from_secs(60);
 
 impl NetSnapshot<TypeConfig> for Client {
-    type SnapshotData = Bytes;
+    type SnapshotData = SnapshotFile;
 
     async fn full_snapshot(
         &mut self,
@@ -50,7 +53,9 @@ impl NetSnapshot<TypeConfig> for Client {
         let head = wire::RaftSnapshotHead {
             header: Some(self.peers.header(self.target)),
             vote: Some(vote_to_wire(&vote)),
-            ..head(&snapshot.meta, &snapshot.snapshot)
+            meta: Some(meta_to_wire(&snapshot.meta)),
+            size: snapshot.snapshot.size,
+            checksum: snapshot.snapshot.checksum,
         };
         let (progress, seen) = watch::channel(Progress::default());
         let call = rpc.install_snapshot(parts(head, snapshot.snapshot, progress));
@@ -77,23 +82,49 @@ struct Progress {
 /// The messages of one transfer. `progress` counts those the connection has taken.
 fn parts(
     head: wire::RaftSnapshotHead,
-    data: Bytes,
+    file: SnapshotFile,
     progress: watch::Sender<Progress>,
 ) -> impl Stream<Item = wire::RaftSnapshotPart> + Send + 'static {
-    let start = (Some(head), data, progress);
-    stream::unfold(start, |(head, mut data, progress)| async move {
+    let start = (Some(head), read_ahead(file), progress);
+    stream::unfold(start, |(head, mut pieces, progress)| async move {
         progress.send_modify(|p| p.chunks += 1);
         let part = match head {
             Some(head) => Part::Head(head),
-            None if data.is_empty() => {
-                progress.send_modify(|p| p.complete = true);
-                return None;
-            }
-            None => Part::Chunk(data.split_to(data.len().min(CHUNK_BYTES))),
+            None => match pieces.recv().await {
+                Some(piece) => Part::Chunk(piece),
+                None => {
+                    progress.send_modify(|p| p.complete = true);
+                    return None;
+                }
+            },
         };
         let part = wire::RaftSnapshotPart { part: Some(part) };
-        Some((part, (None, data, progress)))
+        Some((part, (None, pieces, progress)))
     })
+}
+
+/// The pieces of a snapshot, read where reading may block. If the file is damaged they end too
+/// early, which the receiver notices.
+fn read_ahead(file: SnapshotFile) -> mpsc::Receiver<Bytes> {
+    let (sender, pieces) = mpsc::channel(READ_AHEAD);
+    spawn_blocking(move || {
+        let mut reader = file.reader();
+        loop {
+            match reader.next_piece().map_err(std::io::Error::from) {
+                Ok(Some(piece)) => {
+                    if sender.blocking_send(piece).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the snapshot cannot be read; the next one replaces it");
+                    return;
+                }
+            }
+        }
+    });
+    pieces
 }
 
 /// Resolves when the transfer has made no progress for too long.

@@ -1,10 +1,9 @@
 //! A disk that loses what was not synced, is slow, and fails, as it is told.
 
+use crate::engine::Contents;
 use crate::engine::Engine;
 use crate::engine::Op;
-use crate::engine::Pair;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub struct SimDisk(Arc<Mutex<Disk>>);
 #[derive(Default)]
 struct Disk {
     /// What a crash does not touch.
-    synced: BTreeMap<Vec<u8>, Vec<u8>>,
+    synced: Contents,
     /// Written and not synced, oldest first.
     unsynced: Vec<Vec<Op>>,
     /// Which engine may write: those of killed members may not.
@@ -35,7 +34,7 @@ impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = self.0.lock();
         f.debug_struct("SimDisk")
-            .field("synced", &disk.synced.len())
+            .field("synced", &disk.synced.entries.len())
             .field("unsynced", &disk.unsynced.len())
             .field("fails", &disk.fails)
             .finish_non_exhaustive()
@@ -83,6 +82,11 @@ impl SimDisk {
         self.0.lock().syncs
     }
 
+    /// What a member that starts now finds.
+    pub(super) fn contents(&self) -> Contents {
+        self.0.lock().synced.clone()
+    }
+
     pub(super) fn engine(&self) -> Box<dyn Engine> {
         Box::new(SimEngine {
             disk: Arc::clone(&self.0),
@@ -94,10 +98,7 @@ impl SimDisk {
 impl Disk {
     fn take(&mut self, ops: Vec<Op>) {
         for op in ops {
-            match op {
-                Op::Put { key, value } => self.synced.insert(key, value),
-                Op::Remove { key } => self.synced.remove(&key),
-            };
+            self.synced.apply(op);
         }
     }
 }
@@ -136,49 +137,40 @@ impl Engine for SimEngine {
             .as_mut()
             .map_or(Duration::ZERO, |time| time())
     }
-
-    fn scan(&self) -> Box<dyn Iterator<Item = io::Result<Pair>> + '_> {
-        let pairs: Vec<Pair> = self.disk.lock().synced.clone().into_iter().collect();
-        Box::new(pairs.into_iter().map(Ok))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn put(key: &[u8]) -> Vec<Op> {
-        vec![Op::Put {
-            key: key.to_vec(),
-            value: Vec::new(),
-        }]
+    fn put(index: u64) -> Vec<Op> {
+        let record = Vec::new();
+        vec![Op::Entry { index, record }]
     }
 
-    fn keys(disk: &SimDisk) -> Vec<Vec<u8>> {
-        let engine = disk.engine();
-        let keys = engine.scan().map(|pair| pair.unwrap().0);
-        keys.collect()
+    fn indices(disk: &SimDisk) -> Vec<u64> {
+        disk.contents().entries.into_keys().collect()
     }
 
     #[test]
     fn a_crash_loses_what_was_not_synced_but_perhaps_not_all_of_it() {
         let disk = SimDisk::new();
         let mut engine = disk.engine();
-        engine.commit(put(b"a"), true).unwrap();
-        engine.commit(put(b"b"), false).unwrap();
-        engine.commit(put(b"c"), false).unwrap();
+        engine.commit(put(1), true).unwrap();
+        engine.commit(put(2), false).unwrap();
+        engine.commit(put(3), false).unwrap();
         disk.crash(|unsynced| unsynced - 1);
-        assert_eq!(keys(&disk), [b"a", b"b"]);
-        assert!(engine.commit(put(b"d"), true).is_err(), "it is dead");
-        assert!(disk.engine().commit(put(b"d"), true).is_ok());
+        assert_eq!(indices(&disk), [1, 2]);
+        assert!(engine.commit(put(4), true).is_err(), "it is dead");
+        assert!(disk.engine().commit(put(4), true).is_ok());
     }
 
     #[test]
     fn a_lying_disk_loses_what_it_called_synced() {
         let disk = SimDisk::new();
         disk.set_lying(true);
-        disk.engine().commit(put(b"a"), true).unwrap();
+        disk.engine().commit(put(1), true).unwrap();
         disk.crash(|_| 0);
-        assert!(keys(&disk).is_empty());
+        assert!(indices(&disk).is_empty());
     }
 }

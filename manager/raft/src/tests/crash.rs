@@ -4,18 +4,19 @@ use super::disk::NoPeers;
 use super::disk::config;
 use crate::RaftNode;
 use crate::Timing;
+use crate::directory::open_with;
+use crate::engine::Contents;
 use crate::engine::Engine;
 use crate::engine::Op;
-use crate::engine::Pair;
-use crate::node::open_with;
+use crate::image::Image;
 use crate::seal::Sealing;
 use crate::state_machine::Capture;
 use crate::state_machine::RestoreError;
 use crate::state_machine::StateMachine;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -49,16 +50,15 @@ impl Engine for Disk {
         self.0.lock().push((ops, durable));
         Ok(())
     }
+}
 
-    fn scan(&self) -> Box<dyn Iterator<Item = io::Result<Pair>> + '_> {
-        let mut pairs = BTreeMap::new();
+impl Disk {
+    fn contents(&self) -> Contents {
+        let mut contents = Contents::default();
         for op in self.0.lock().iter().flat_map(|(ops, _)| ops.clone()) {
-            match op {
-                Op::Put { key, value } => pairs.insert(key, value),
-                Op::Remove { key } => pairs.remove(&key),
-            };
+            contents.apply(op);
         }
-        Box::new(pairs.into_iter().map(Ok))
+        contents
     }
 }
 
@@ -74,10 +74,14 @@ impl StateMachine for Seen {
     fn advance(&self, _index: u64) {}
     fn snapshot(&self) -> Capture {
         let seen: Vec<u8> = self.0.lock().iter().copied().collect();
-        Box::new(move || seen)
+        Box::new(move |out| out.write_all(&seen))
     }
-    fn restore(&self, _index: u64, bytes: &[u8]) -> Result<(), RestoreError> {
-        *self.0.lock() = bytes.iter().copied().collect();
+    fn restore(&self, _index: u64, bytes: &mut dyn Read) -> Result<(), RestoreError> {
+        let mut seen = Vec::new();
+        bytes
+            .read_to_end(&mut seen)
+            .map_err(|e| RestoreError(Box::new(e)))?;
+        *self.0.lock() = seen.into_iter().collect();
         Ok(())
     }
 }
@@ -92,7 +96,8 @@ async fn run(disk: Disk, dir: &std::path::Path) -> (RaftNode, Arc<Seen>) {
         election_min: Duration::from_millis(10),
         election_max: Duration::from_millis(20),
     };
-    let opened = open_with(Box::new(disk), dir, &Sealing::default()).unwrap();
+    let image = Image::load(&disk.contents()).unwrap();
+    let opened = open_with(Box::new(disk), image, dir, Sealing::default()).unwrap();
     let seen = Arc::new(Seen::default());
     let app: Arc<dyn StateMachine> = seen.clone();
     let node = RaftNode::start_opened(config, opened, app, Arc::new(NoPeers)).await;

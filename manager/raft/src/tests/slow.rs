@@ -7,9 +7,7 @@ use crate::Member;
 use crate::RaftConfig;
 use crate::RaftId;
 use crate::RaftNode;
-use crate::node::open_dir;
-use crate::node::open_with;
-use crate::seal::Sealing;
+use crate::directory::open_dir;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -42,13 +40,12 @@ async fn member(number: u64, dir: &TempDir, hang: &Arc<AtomicBool>) -> RaftNode 
     };
     let mut config = RaftConfig::new(me, ClusterId::from_entropy(1), dir.path());
     config.slow_disk = Duration::from_millis(300);
-    let sealing = Sealing::default();
-    let engine = Failing {
-        inner: open_dir(dir.path(), &sealing).unwrap().engine,
+    let mut opened = open_dir(&config).unwrap();
+    opened.engine = Box::new(Failing {
+        inner: opened.engine,
         fail: Arc::default(),
         hang: Arc::clone(hang),
-    };
-    let opened = open_with(Box::new(engine), dir.path(), &sealing).unwrap();
+    });
     let node = RaftNode::start_opened(config, opened, Arc::new(Nothing), Arc::new(Direct));
     let node = node.await.unwrap();
     let server = Server::builder().add_service(node.service());

@@ -6,6 +6,7 @@
 mod wires;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,14 +56,17 @@ impl StateMachine for Store {
 
     fn snapshot(&self) -> Capture {
         let map = self.map.lock().unwrap().clone();
-        Box::new(move || {
-            let lines: Vec<String> = map.iter().map(|(k, v)| format!("{k}={v}\n")).collect();
-            lines.concat().into_bytes()
+        Box::new(move |out| {
+            map.iter()
+                .try_for_each(|(key, value)| writeln!(out, "{key}={value}"))
         })
     }
 
-    fn restore(&self, _index: u64, bytes: &[u8]) -> Result<(), RestoreError> {
-        let text = std::str::from_utf8(bytes).map_err(|e| RestoreError(Box::new(e)))?;
+    fn restore(&self, _index: u64, bytes: &mut dyn Read) -> Result<(), RestoreError> {
+        let mut text = String::new();
+        bytes
+            .read_to_string(&mut text)
+            .map_err(|e| RestoreError(Box::new(e)))?;
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         *self.map.lock().unwrap() = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         Ok(())
