@@ -2,6 +2,7 @@
 
 use crate::store::State;
 use crate::store::Store;
+use std::io::Read;
 use std::sync::Arc;
 use weft_proto::command::Command;
 use weft_proto::command::Conflict;
@@ -46,12 +47,15 @@ impl StateMachine for StoreMachine {
 
     fn snapshot(&self) -> Capture {
         let view = self.0.view();
-        Box::new(move || view.to_snapshot().encode())
+        Box::new(move |out| out.write_all(&view.to_snapshot().encode()))
     }
 
-    fn restore(&self, index: u64, bytes: &[u8]) -> Result<(), RestoreError> {
+    fn restore(&self, index: u64, from: &mut dyn Read) -> Result<(), RestoreError> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes)
+            .map_err(|problem| RestoreError(Box::new(problem)))?;
         let snapshot =
-            StoreSnapshot::decode(bytes).map_err(|problem| RestoreError(Box::new(problem)))?;
+            StoreSnapshot::decode(&bytes).map_err(|problem| RestoreError(Box::new(problem)))?;
         self.0
             .restore(State::from_snapshot(snapshot).at_index(index));
         Ok(())
@@ -84,6 +88,13 @@ mod tests {
         StoreMachine(Arc::new(Store::default()))
     }
 
+    /// What one replica's snapshot makes of another.
+    fn hand_over(capture: Capture, to: &StoreMachine, index: u64) {
+        let mut bytes = Vec::new();
+        capture(&mut bytes).unwrap();
+        to.restore(index, &mut bytes.as_slice()).unwrap();
+    }
+
     fn create(n: u8) -> Vec<u8> {
         let command = Command {
             id: CommandId::from_entropy(n.into()),
@@ -101,7 +112,7 @@ mod tests {
         first.apply(2, &create(2));
         let second = machine();
         // Entries without a command lie between the last one and the snapshot's end.
-        second.restore(5, &capture()).unwrap();
+        hand_over(capture, &second, 5);
         let view = second.0.view();
         assert_eq!((view.revision(), view.networks().count()), (5, 1));
         let again = decode_result(&second.apply(6, &create(1))).unwrap();
@@ -179,7 +190,7 @@ mod tests {
         let first = machine();
         first.apply(1, &encode_entry(vec![create(1), create(2), create(3)]));
         let second = machine();
-        second.restore(1, &first.snapshot()()).unwrap();
+        hand_over(first.snapshot(), &second, 1);
         for machine in [&first, &second] {
             machine.apply(2, &encode_entry(vec![create(4), create(5)]));
         }
@@ -194,6 +205,6 @@ mod tests {
         let refused = decode_result(&machine.apply(3, b"\xff\xff")).unwrap();
         assert_eq!(refused.unwrap_err().kind, ConflictKind::Invalid);
         assert_eq!(machine.0.view().revision(), 3);
-        assert!(machine.restore(4, b"\xff\xff").is_err());
+        assert!(machine.restore(4, &mut b"\xff\xff".as_slice()).is_err());
     }
 }
