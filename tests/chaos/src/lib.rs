@@ -13,4 +13,7 @@ pub mod nemesis;
 pub mod node;
 pub mod plan;
 pub mod record;
+pub mod report;
+pub mod run;
+pub mod search;
 pub mod verdict;

@@ -159,14 +159,19 @@ fn spec_of(key: u32, value: u64) -> wire::ServiceSpec {
 
 /// What an error leaves known. Only what certainly had no effect counts as failed.
 fn outcome_of(action: Action, status: &Status) -> Outcome {
-    match status.code() {
-        Code::Aborted if matches!(action, Action::Swap { .. }) => Outcome::Mismatch,
-        Code::Aborted | Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound => {
-            Outcome::Failed
-        }
-        _ if never_sent(status) => Outcome::Failed,
-        // AlreadyExists is among these: the name is ours alone, so the first attempt was heard.
-        _ => Outcome::Unknown,
+    let code = status.code();
+    let refused = [
+        Code::FailedPrecondition,
+        Code::InvalidArgument,
+        Code::NotFound,
+    ];
+    if code == Code::Aborted && matches!(action, Action::Swap { .. }) {
+        Outcome::Mismatch
+    } else if code == Code::Aborted || refused.contains(&code) || never_sent(status) {
+        Outcome::Failed
+    } else {
+        // AlreadyExists as well: the name is ours alone, so an earlier attempt was heard.
+        Outcome::Unknown
     }
 }
 
