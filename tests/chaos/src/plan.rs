@@ -123,7 +123,7 @@ impl Plan {
             return Settle::Blind(self.dice.millis(0..=400));
         }
         self.blind = 0;
-        Settle::Write(self.dice.millis(0..=250))
+        Settle::Write(self.dice.millis(0..=500))
     }
 }
 

@@ -4,9 +4,24 @@ use crate::nemesis::Figures;
 use crate::record::Action;
 use crate::record::Operation;
 use crate::record::Outcome;
+use crate::replicas::Compared;
 use crate::run::Options;
+use crate::watcher::Watched;
 use std::fmt;
 use std::time::Duration;
+
+/// What a run measured beside its clients' history.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// From the first fault to the end of the last.
+    pub took: Duration,
+    /// What was done to the managers.
+    pub figures: Figures,
+    /// What watchers were told.
+    pub watched: Watched,
+    /// How the managers' states compare.
+    pub compared: Compared,
+}
 
 /// The figures of a run that passed every check.
 #[derive(Clone, Debug)]
@@ -14,8 +29,7 @@ pub struct Report {
     seed: u64,
     managers: usize,
     command: String,
-    took: Duration,
-    figures: Figures,
+    done: Done,
     /// Writes, swaps and creations that were acknowledged.
     pub written: usize,
     /// Reads that were answered.
@@ -32,20 +46,14 @@ pub struct Report {
 
 impl Report {
     /// Counts.
-    pub fn new(
-        options: &Options,
-        took: Duration,
-        figures: Figures,
-        operations: &[Operation],
-    ) -> Report {
+    pub fn new(options: &Options, done: Done, operations: &[Operation]) -> Report {
         let count = |is: &dyn Fn(&Operation) -> bool| operations.iter().filter(|op| is(op)).count();
         let writes = |op: &Operation| op.action != Action::Read;
         Report {
             seed: options.seed,
             managers: options.managers,
             command: options.command(),
-            took,
-            figures,
+            done,
             written: count(&|op| op.outcome == Outcome::Done),
             read: count(&|op| matches!(op.outcome, Outcome::Read(_))),
             unknown: count(&|op| writes(op) && op.outcome == Outcome::Unknown),
@@ -57,7 +65,7 @@ impl Report {
 
     /// What was done to the managers.
     pub fn figures(&self) -> &Figures {
-        &self.figures
+        &self.done.figures
     }
 }
 
@@ -101,14 +109,15 @@ impl fmt::Display for Report {
             cuts,
             failovers,
             rss_kib,
-        } = &self.figures;
+        } = &self.done.figures;
+        let (watched, compared) = (&self.done.watched, self.done.compared);
         writeln!(
             f,
             "seed {}, {} managers, {} s: {kills} kills ({leaders} of leaders, {blackouts} times all \
              at once), {stops} stops, {cuts} cuts in {steps} steps",
             self.seed,
             self.managers,
-            self.took.as_secs()
+            self.done.took.as_secs()
         )?;
         writeln!(
             f,
@@ -118,7 +127,18 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "no acknowledged write is lost, the history is linearizable"
+            "no acknowledged write is lost, and the history is linearizable"
+        )?;
+        writeln!(
+            f,
+            "{} watchers were told the same {} changes without a gap; they resumed {} times, {} of \
+             them from a whole state",
+            watched.watchers, watched.changes, watched.resumed, watched.resyncs
+        )?;
+        writeln!(
+            f,
+            "all managers have one state at revision {}; {} hashes of equal revisions were equal",
+            compared.revision, compared.times
         )?;
         writeln!(
             f,

@@ -14,10 +14,14 @@ use crate::record::Outcome;
 use crate::record::Recorder;
 use crate::record::Seen;
 use crate::record::write_lines;
+use crate::replicas::Replicas;
+use crate::report::Done;
 use crate::report::Report;
 use crate::search::search;
 use crate::verdict::Sightings;
 use crate::verdict::judge;
+use crate::watcher::Watched;
+use crate::watcher::Watchers;
 use anyhow::Context;
 use anyhow::bail;
 use anyhow::ensure;
@@ -33,6 +37,9 @@ use weft_tests::Cluster;
 
 /// Steps of the search per register. A legal history takes about two per operation.
 const BUDGET: u64 = 20_000_000;
+
+/// Between two looks at what is waited for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// More memory than this is a leak: some thousand small services fit into a tenth of it.
 const RSS_MAX_KIB: u64 = 512 << 10;
@@ -107,6 +114,8 @@ fn under_load(options: &Options, cluster: &Cluster, recorder: &Recorder) -> anyh
     let hosts = &cluster.managers;
     let sockets: Vec<PathBuf> = hosts.iter().map(Host::socket).collect();
     let dice = Dice::new(options.seed);
+    let watchers = runtime.block_on(Watchers::start(&sockets))?;
+    let replicas = runtime.block_on(async { Replicas::start(&sockets) });
     let load = Load::start(&sockets, options.load, &dice, recorder);
     let load = runtime.block_on(load)?;
     let mut nemesis = Nemesis::new(hosts, runtime.handle(), recorder)?;
@@ -141,8 +150,15 @@ fn under_load(options: &Options, cluster: &Cluster, recorder: &Recorder) -> anyh
     let took = began.elapsed();
     runtime.block_on(load.stop());
     let last = runtime.block_on(read_everything(&sockets, options.load.keys, recorder))?;
+    let compared = runtime.block_on(replicas.finish())?;
+    let begun = Instant::now();
+    while watchers.position() < compared.revision {
+        ensure!(begun.elapsed() < CEILING, "a watcher is not told the rest");
+        std::thread::sleep(LOOK);
+    }
+    let watched = runtime.block_on(watchers.finish())?;
     let operations = recorder.operations();
-    check(&operations, &last)?;
+    check(&operations, &watched, &last)?;
     check_logs(hosts)?;
     let figures = nemesis.figures.clone();
     ensure!(
@@ -150,7 +166,13 @@ fn under_load(options: &Options, cluster: &Cluster, recorder: &Recorder) -> anyh
         "a daemon grew to {} KiB",
         figures.rss_kib
     );
-    Ok(Report::new(options, took, figures, &operations))
+    let done = Done {
+        took,
+        figures,
+        watched,
+        compared,
+    };
+    Ok(Report::new(options, done, &operations))
 }
 
 /// Every register as every manager tells it, once all tell the same.
@@ -191,8 +213,24 @@ async fn read_everything(
     }
 }
 
-fn check(operations: &[Operation], last: &BTreeMap<u32, Seen>) -> anyhow::Result<()> {
-    let breaches = judge(operations, Sightings::default(), last);
+fn check(
+    operations: &[Operation],
+    watched: &Watched,
+    last: &BTreeMap<u32, Seen>,
+) -> anyhow::Result<()> {
+    let mut sightings = Sightings::default();
+    for (key, content) in &watched.contents {
+        sightings.add(*key, *content);
+    }
+    let unseen = operations.iter().find(|op| {
+        let value = op.action.value().filter(|_| op.outcome == Outcome::Done);
+        value.is_some_and(|value| sightings.version(op.key, value).is_none())
+    });
+    // Who was given a whole state did not hear of what was overwritten before.
+    if let Some(op) = unseen.filter(|_| watched.resyncs == 0) {
+        bail!("acknowledged, and no watcher was told: {op:?}");
+    }
+    let breaches = judge(operations, sightings, last);
     let shown: Vec<String> = breaches.iter().take(5).map(ToString::to_string).collect();
     ensure!(
         breaches.is_empty(),
