@@ -7,7 +7,9 @@
 //! victims in the same order; what the cluster does meanwhile is its own.
 #![forbid(unsafe_code)]
 
+pub mod calm;
 pub mod dice;
+pub mod failover;
 pub mod load;
 pub mod nemesis;
 pub mod node;

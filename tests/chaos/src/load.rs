@@ -25,6 +25,9 @@ pub struct LoadOptions {
     pub keys: u32,
     /// The longest pause of a client between two calls, in milliseconds.
     pub pause: u64,
+    /// So many calls of a hundred only read. Of the others half are bound to the version that
+    /// the client read last, where it read one.
+    pub reads: u64,
 }
 
 /// Clients at work.
@@ -125,14 +128,14 @@ impl Client {
             let key = u32::try_from(dice.below(u64::from(options.keys))).unwrap_or(0);
             count += 1;
             let value = unique(self.number, count);
-            let action = match (dice.below(100), known.remove(&key)) {
-                (0..30, _) => Action::Write(value),
-                (30..60, Some(seen)) => Action::Swap {
+            let action = match (known.remove(&key), dice.percent(options.reads)) {
+                (_, true) => Action::Read,
+                (Some(seen), false) if dice.percent(50) => Action::Swap {
                     version: seen.version,
                     expect: seen.value,
                     value,
                 },
-                (_, _) => Action::Read,
+                (_, false) => Action::Write(value),
             };
             let pause = match self.act(key, action).await {
                 Outcome::Read(seen) => {

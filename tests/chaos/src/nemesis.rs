@@ -193,6 +193,40 @@ impl Nemesis {
         Ok(())
     }
 
+    /// Kills the leader, waits for the next write, and brings the dead one back until it answers
+    /// like the others. Returns the time from the signal to the acknowledgement of a write that
+    /// was asked for after it.
+    ///
+    /// # Errors
+    /// When nobody leads, when no write succeeds, or when the dead one does not come back.
+    pub fn depose(&mut self) -> anyhow::Result<Duration> {
+        self.check_alive()?;
+        let leader = self.wait_leader()?;
+        let host = self.hosts[leader].clone();
+        self.recorder.mark(self.recorder.now());
+        if let DaemonState::Running(id) = host.daemon() {
+            id.signal(Signal::SIGKILL)?;
+            self.figures.kills += 1;
+        }
+        let begun = Instant::now();
+        let first = loop {
+            match self.recorder.first_after_mark() {
+                Some(first) => break first,
+                None => ensure!(
+                    begun.elapsed() < PROGRESS,
+                    "no write after a leader's death"
+                ),
+            }
+            std::thread::sleep(LOOK);
+        };
+        host.kill_daemon()?;
+        host.start_daemon()?;
+        self.wait("an answer of the manager that was dead", || {
+            self.runtime.block_on(self.nodes[leader].all()).ok()
+        })?;
+        Ok(first)
+    }
+
     fn stop(&mut self, victims: &[usize], outage: Duration) -> anyhow::Result<()> {
         self.signal(victims, Signal::SIGSTOP)?;
         self.figures.stops += victims.len() as u64;
