@@ -6,7 +6,7 @@ PROFILE := $(if $(CI),ci,default)
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo demo-down demo-status test verify fix bench chaos
+.PHONY: help deps demo demo-down demo-status test verify fix bench chaos failover calm
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,5 +45,16 @@ bench: ## measurements that exist
 	@benches=$$(sed -n 's/^name = "\(.*\)"  *# bench.*/\1/p' */Cargo.toml */*/Cargo.toml; ls -d */benches */*/benches 2>/dev/null); \
 	if [ -z "$$benches" ]; then echo "bench: there are none yet"; else $(CARGO) bench --workspace --locked; fi
 
-chaos: ## soak with faults
-	@echo "chaos: there is no soak yet" >&2; exit 1
+chaos: ## soak with faults: [SEED=..] [KILLS=1000] [MINUTES=..] [MANAGERS=3] [FAULTS=kill,stop,cut]
+	$(CARGO) build --locked --bin weft
+	$(CARGO) run --locked -q -p weft-chaos --example chaos -- $(if $(SEED),--seed $(SEED)) \
+		$(if $(KILLS),--kills $(KILLS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(MANAGERS),--managers $(MANAGERS)) $(if $(FAULTS),--faults $(FAULTS))
+
+failover: ## kill the leader [KILLS=100] times and time the next write
+	$(CARGO) build --release --locked --bin weft
+	$(CARGO) run --release --locked -q -p weft-chaos --example chaos -- failover --kills $(or $(KILLS),100)
+
+calm: ## write for [MINUTES=10] on busy cores and count elections
+	$(CARGO) build --locked --bin weft
+	$(CARGO) run --locked -q -p weft-chaos --example chaos -- calm --minutes $(or $(MINUTES),10)

@@ -283,7 +283,10 @@ impl Stat {
             .get(text.rfind(')')? + 1..)?
             .split_whitespace()
             .collect();
-        let dead = matches!(*fields.first()?, "Z" | "X" | "x");
+        // A corpse with threads left is none yet: they end when what they do in the kernel does,
+        // and until then they hold its files and locks.
+        let threads: u32 = fields.get(17)?.parse().ok()?;
+        let dead = matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1;
         Some(Self {
             dead,
             parent: fields.get(1)?.parse().ok()?,

@@ -88,9 +88,16 @@ fn the_rig_itself_is_never_chosen() {
 
 #[test]
 fn a_program_name_with_parentheses_does_not_shift_the_fields() {
-    let text = "42 (a) S (b) R 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 12345 0";
+    let text = "42 (a) S (b) R 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 12345 0";
     let stat = Stat::parse(text).unwrap();
     assert_eq!((stat.dead, stat.parent, stat.started), (false, 7, 12345));
+}
+
+#[test]
+fn a_killed_program_lives_until_its_last_thread_has_let_go() {
+    let stat = |threads| format!("42 (a) Z 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 {threads} 0 12345 0");
+    assert!(!Stat::parse(&stat(2)).unwrap().dead);
+    assert!(Stat::parse(&stat(1)).unwrap().dead);
 }
 
 #[test]

@@ -30,6 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("weft-tests", ANY),
     // Judges what clients saw, of any cluster.
     ("weft-history", &[]),
+    ("weft-chaos", ANY),
 ];
 
 /// One row of a room table: a module at the top of a crate, the rooms it may import, and the

@@ -63,6 +63,7 @@ mod snapshot_read;
 mod snapshot_write;
 mod state_machine;
 mod status;
+mod succession;
 mod types;
 mod watchdog;
 mod writer;

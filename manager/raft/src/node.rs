@@ -18,6 +18,8 @@ use crate::state_machine::Adapter;
 use crate::state_machine::StateMachine;
 use crate::status::RaftStatus;
 use crate::status::Reporter;
+use crate::succession;
+use crate::succession::Broken;
 use crate::types::Peer;
 use crate::types::Raft;
 use crate::types::TypeConfig;
@@ -55,6 +57,7 @@ pub(crate) struct Inner {
     status: Arc<watch::Sender<RaftStatus>>,
     pub(crate) progress: Arc<watch::Sender<u64>>,
     pub(crate) stopped: watch::Sender<bool>,
+    broken: Arc<watch::Sender<Option<Broken>>>,
     pub(crate) fault: Fault,
     pub(crate) writer: Writer,
     snapshots: Arc<SnapshotStore>,
@@ -164,6 +167,7 @@ impl RaftNode {
             status,
             progress,
             stopped: watch::Sender::new(false),
+            broken: Arc::new(watch::Sender::new(None)),
             fault,
             writer,
             snapshots: opened.snapshots,
@@ -172,6 +176,12 @@ impl RaftNode {
         });
         let watchdog = watchdog::run(Arc::downgrade(&inner), config.slow_disk, config.dead_disk);
         inner.tasks.lock().spawn(watchdog);
+        let heir = succession::run(
+            Arc::downgrade(&inner),
+            inner.broken.subscribe(),
+            config.timing,
+        );
+        inner.tasks.lock().spawn(heir);
         tracing::info!(me = %config.me, cluster = %config.cluster, dir = %config.dir.display(), timing = ?config.timing, "consensus member started");
         Ok(RaftNode { inner })
     }
@@ -197,6 +207,7 @@ impl RaftNode {
             self.inner.me.raft_id,
             self.inner.cluster,
             Arc::clone(&self.inner.snapshots),
+            Arc::clone(&self.inner.broken),
         )
     }
 

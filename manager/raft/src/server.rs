@@ -12,6 +12,7 @@ use crate::convert::vote_to_wire;
 use crate::member::RaftId;
 use crate::snapshot::SnapshotFile;
 use crate::snapshot::SnapshotStore;
+use crate::succession::Broken;
 use crate::types::Raft;
 use crate::types::Snapshot;
 use crate::types::SnapshotMeta;
@@ -37,7 +38,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::Response;
@@ -75,6 +78,8 @@ struct Serving {
     snapshots: Arc<SnapshotStore>,
     /// One snapshot at a time: each needs room on the disk.
     installing: Semaphore,
+    /// Told when a stream of appends breaks.
+    broken: Arc<watch::Sender<Option<Broken>>>,
 }
 
 impl fmt::Debug for RaftService {
@@ -92,6 +97,7 @@ impl RaftService {
         me: RaftId,
         cluster: ClusterId,
         snapshots: Arc<SnapshotStore>,
+        broken: Arc<watch::Sender<Option<Broken>>>,
     ) -> RaftServer<RaftService> {
         let serving = Serving {
             raft,
@@ -99,6 +105,7 @@ impl RaftService {
             cluster,
             snapshots,
             installing: Semaphore::new(1),
+            broken,
         };
         RaftServer::new(RaftService {
             serving: Arc::new(serving),
@@ -150,14 +157,19 @@ impl Serving {
     ) -> Result<impl Stream<Item = Result<wire::RaftAppendReply, Status>>, Status> {
         let first = requests.message().await?;
         let mut first = required("first message", first).map_err(invalid)?;
-        self.check(first.header.take())?;
+        let header = first.header.take();
+        let from = header.as_ref().map(|header| RaftId(header.from));
+        self.check(header)?;
+        let broken = Arc::clone(&self.broken);
         let input = stream::once(ready(Ok(first)))
             .chain(requests)
             .map(|request| request.and_then(|r| append_request(r).map_err(invalid)))
             // A broken stream ends here; what came before it is answered.
-            .take_while(|request| {
+            .take_while(move |request| {
                 if let Err(status) = request {
                     tracing::debug!(%status, "a stream of appends ended");
+                    let at = Instant::now();
+                    broken.send_replace(from.map(|from| Broken { from, at }));
                 }
                 ready(request.is_ok())
             })
