@@ -1,0 +1,3 @@
+//! One file for each metric.
+
+pub(crate) mod p5;

@@ -1,0 +1,70 @@
+//! What is measured, and how long.
+
+use clap::Parser;
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// One figure of the table, or a few that are measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Metric {
+    /// Tasks created and placed.
+    P5,
+}
+
+/// Measures Weft's control plane beside etcd and Swarm mode.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "weft-bench", version)]
+pub(crate) struct Options {
+    /// What to measure; everything when nothing is named.
+    #[arg(value_enum, value_delimiter = ',', ignore_case = true)]
+    pub(crate) only: Vec<Metric>,
+    /// How often each side is measured.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rounds: usize,
+    /// Shows only that everything works: one short round with few clients.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The program under test; beside this program when not given.
+    #[arg(long)]
+    pub(crate) weft: Option<PathBuf>,
+    /// Where managers keep their logs: must be on a disk, not in memory.
+    #[arg(long, default_value = "/var/tmp")]
+    pub(crate) disk: PathBuf,
+    /// Where the results are written.
+    #[arg(long, default_value = "target/bench")]
+    pub(crate) out: PathBuf,
+    /// P5: how many tasks, one run for each.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000, 100_000])]
+    pub(crate) tasks: Vec<usize>,
+    /// P5: how many simulated nodes.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) nodes: u16,
+    /// P5: how many managers.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) managers: u16,
+    /// P5: tasks of one service.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) replicas: usize,
+    /// P5: how long one size may take, in seconds, before what is there is all that counts.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) ceiling: u64,
+}
+
+impl Options {
+    /// Whether this metric is wanted.
+    pub(crate) fn wants(&self, metric: Metric) -> bool {
+        self.only.is_empty() || self.only.contains(&metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_named_by_commas_in_any_case_and_none_means_all() {
+        let options = Options::parse_from(["weft-bench", "P5"]);
+        assert!(options.wants(Metric::P5));
+        assert!(Options::parse_from(["weft-bench"]).wants(Metric::P5));
+    }
+}
