@@ -4,18 +4,22 @@
 //! taking turns. `make bench` runs it.
 #![forbid(unsafe_code)]
 
+mod duel;
+mod load;
 mod metrics;
 mod options;
+mod peers;
 mod report;
 mod run;
 mod simulated;
 mod stats;
+mod yardstick;
 
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let options = options::Options::parse();
+    let options = options::Options::parse().shortened();
     match run::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,12 +3,23 @@
 use clap::Parser;
 use clap::ValueEnum;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One figure of the table, or a few that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Metric {
+    /// Durable changes a second.
+    P1,
+    /// One client's wait for a change.
+    P2,
+    /// The slowest changes at equal rates.
+    P3,
+    /// Linearizable reads a second.
+    P4,
     /// Tasks created and placed.
     P5,
+    /// Leader killed, to the next change.
+    P6,
 }
 
 /// Measures Weft's control plane beside etcd and Swarm mode.
@@ -24,6 +35,21 @@ pub(crate) struct Options {
     /// Shows only that everything works: one short round with few clients.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// How long one turn of one side lasts, in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// How many clients ask at once.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) clients: usize,
+    /// P1: other numbers of clients, to see how the figure grows.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000])]
+    pub(crate) curve: Vec<usize>,
+    /// P6: how many leaders of each side are killed; twice the rounds when not given.
+    #[arg(long)]
+    pub(crate) kills: Option<usize>,
+    /// Measures Weft alone.
+    #[arg(long)]
+    pub(crate) no_peers: bool,
     /// The program under test; beside this program when not given.
     #[arg(long)]
     pub(crate) weft: Option<PathBuf>,
@@ -51,6 +77,31 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The same with everything small.
+    pub(crate) fn shortened(mut self) -> Options {
+        if self.quick {
+            self.rounds = 1;
+            self.seconds = 2.0;
+            self.clients = 4;
+            self.curve = vec![2];
+            self.kills = Some(1);
+            self.tasks = vec![20];
+            self.nodes = 5;
+            self.ceiling = 30;
+        }
+        self
+    }
+
+    /// How long one turn lasts.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::from_secs(5))
+    }
+
+    /// How many leaders of each side are killed.
+    pub(crate) fn kills(&self) -> usize {
+        self.kills.unwrap_or(self.rounds * 2)
+    }
+
     /// Whether this metric is wanted.
     pub(crate) fn wants(&self, metric: Metric) -> bool {
         self.only.is_empty() || self.only.contains(&metric)

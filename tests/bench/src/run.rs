@@ -1,6 +1,12 @@
 //! Runs the metrics that are wanted, one after the other, and writes down what they found.
 
+use crate::duel::Duel;
+use crate::metrics::p1;
+use crate::metrics::p2;
+use crate::metrics::p3;
+use crate::metrics::p4;
 use crate::metrics::p5;
+use crate::metrics::p6;
 use crate::options::Metric;
 use crate::options::Options;
 use crate::report::Report;
@@ -32,8 +38,41 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let in_duel = [Metric::P1, Metric::P2, Metric::P3, Metric::P4, Metric::P6];
+    if in_duel.iter().any(|metric| options.wants(*metric)) {
+        duel(options, report).await?;
+    }
     if options.wants(Metric::P5) {
         p5::run(options, report).await.context("P5")?;
+        report.surroundings.load.push(load());
+    }
+    Ok(())
+}
+
+/// What needs three members of each side, and can share them.
+async fn duel(options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let duel = Duel::start(options).await?;
+    let mut rates = None;
+    if options.wants(Metric::P1) || options.wants(Metric::P3) {
+        rates = Some(p1::run(options, &duel, report).await.context("P1")?);
+        report.surroundings.load.push(load());
+    }
+    if options.wants(Metric::P2) {
+        p2::run(options, &duel, report).await.context("P2")?;
+        report.surroundings.load.push(load());
+    }
+    if let Some(rates) = rates
+        && options.wants(Metric::P3)
+    {
+        p3::run(options, &duel, rates, report).await.context("P3")?;
+        report.surroundings.load.push(load());
+    }
+    if options.wants(Metric::P4) {
+        p4::run(options, &duel, report).await.context("P4")?;
+        report.surroundings.load.push(load());
+    }
+    if options.wants(Metric::P6) {
+        p6::run(options, &duel, report).await.context("P6")?;
         report.surroundings.load.push(load());
     }
     Ok(())
