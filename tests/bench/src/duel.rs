@@ -7,6 +7,7 @@ use crate::load::paced;
 use crate::options::Options;
 use crate::peers::Etcd;
 use crate::peers::Group;
+use crate::peers::Swarm;
 use crate::peers::Weft;
 use crate::peers::object_size;
 use crate::stats::interleaved;
@@ -14,7 +15,6 @@ use crate::yardstick;
 use crate::yardstick::Yardstick;
 use anyhow::Context;
 use anyhow::ensure;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -31,6 +31,9 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// How the peer is called in the table.
 pub(crate) const ETCD: &str = "etcd 3.4";
+
+/// And the other one.
+pub(crate) const SWARM: &str = "swarm 20.10";
 
 /// A rig whose members keep their state below `disk`. Removed when dropped.
 pub(crate) fn rig(options: &Options) -> anyhow::Result<Rig> {
@@ -102,7 +105,7 @@ pub(crate) struct Duel {
     disk: PathBuf,
     warm: Duration,
     time: Duration,
-    _rig: Rig,
+    rig: Rig,
 }
 
 impl Duel {
@@ -123,13 +126,41 @@ impl Duel {
             disk: rig.layout().state,
             warm: time / 5,
             time,
-            _rig: rig,
+            rig,
         })
     }
 
-    /// Where the members' logs are.
-    pub(crate) fn disk(&self) -> &Path {
-        &self.disk
+    /// A fresh swarm beside the others, or why there is none.
+    pub(crate) async fn swarm(&self) -> anyhow::Result<Swarm> {
+        Swarm::start(&self.rig, 3, object_size()).await
+    }
+
+    /// Weft and a swarm in turn, as [`Duel::turns`] does it with etcd.
+    pub(crate) async fn turns_with_swarm(
+        &self,
+        swarm: &Swarm,
+        rounds: usize,
+        clients: usize,
+    ) -> anyhow::Result<(Vec<Seen>, Vec<Seen>)> {
+        let mut ours = self
+            .weft
+            .clients(clients)
+            .await
+            .context("clients of Weft")?;
+        let mut theirs = swarm
+            .clients(clients)
+            .await
+            .context("clients of the swarm")?;
+        let how = How::Closed(Ask::Write);
+        let (mut weft, mut other) = (Vec::new(), Vec::new());
+        for our_turn in interleaved(rounds) {
+            if our_turn {
+                weft.push(self.turn(&mut ours, how).await.checked("Weft")?);
+            } else {
+                other.push(self.turn(&mut theirs, how).await.checked("the swarm")?);
+            }
+        }
+        Ok((weft, other))
     }
 
     /// Both sides in turn, `rounds` times each, with so many clients.

@@ -20,6 +20,10 @@ pub(crate) enum Metric {
     P5,
     /// Leader killed, to the next change.
     P6,
+    /// Memory.
+    P18,
+    /// Cold start.
+    P19,
 }
 
 /// Measures Weft's control plane beside etcd and Swarm mode.
@@ -47,6 +51,9 @@ pub(crate) struct Options {
     /// P6: how many leaders of each side are killed; twice the rounds when not given.
     #[arg(long)]
     pub(crate) kills: Option<usize>,
+    /// P18, P19: how many tasks are in the state, one size after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000, 100_000])]
+    pub(crate) state: Vec<usize>,
     /// Measures Weft alone.
     #[arg(long)]
     pub(crate) no_peers: bool,
@@ -71,7 +78,7 @@ pub(crate) struct Options {
     /// P5: tasks of one service.
     #[arg(long, default_value_t = 1_000)]
     pub(crate) replicas: usize,
-    /// P5: how long one size may take, in seconds, before what is there is all that counts.
+    /// P5, P18, P19: how long one size may take, in seconds, before it is given up.
     #[arg(long, default_value_t = 300)]
     pub(crate) ceiling: u64,
 }
@@ -85,6 +92,7 @@ impl Options {
             self.clients = 4;
             self.curve = vec![2];
             self.kills = Some(1);
+            self.state = vec![10];
             self.tasks = vec![20];
             self.nodes = 5;
             self.ceiling = 30;

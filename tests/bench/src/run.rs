@@ -1,6 +1,7 @@
 //! Runs the metrics that are wanted, one after the other, and writes down what they found.
 
 use crate::duel::Duel;
+use crate::metrics::grown;
 use crate::metrics::p1;
 use crate::metrics::p2;
 use crate::metrics::p3;
@@ -41,6 +42,10 @@ async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let in_duel = [Metric::P1, Metric::P2, Metric::P3, Metric::P4, Metric::P6];
     if in_duel.iter().any(|metric| options.wants(*metric)) {
         duel(options, report).await?;
+    }
+    if options.wants(Metric::P18) || options.wants(Metric::P19) {
+        grown::run(options, report).await.context("P18, P19")?;
+        report.surroundings.load.push(load());
     }
     if options.wants(Metric::P5) {
         p5::run(options, report).await.context("P5")?;

@@ -1,5 +1,6 @@
 //! One file for each metric.
 
+pub(crate) mod grown;
 pub(crate) mod p1;
 pub(crate) mod p2;
 pub(crate) mod p3;

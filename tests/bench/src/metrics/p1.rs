@@ -8,9 +8,11 @@
 use crate::duel::Duel;
 use crate::duel::ETCD;
 use crate::duel::How;
+use crate::duel::SWARM;
 use crate::load::Ask;
 use crate::load::Seen;
 use crate::options::Options;
+use crate::peers::memory;
 use crate::report::Better;
 use crate::report::Finding;
 use crate::report::Report;
@@ -69,6 +71,9 @@ pub(crate) async fn run(
         Better::More,
         each(|y| y.aes),
     ));
+    if !options.no_peers {
+        swarm(options, duel, report).await;
+    }
     curve(options, duel, report).await?;
     let weft = median(&ours);
     let etcd = if theirs.is_empty() {
@@ -77,6 +82,32 @@ pub(crate) async fn run(
         median(&theirs)
     };
     Ok(Rates { weft, etcd })
+}
+
+/// Beside Swarm mode, whose clients create configs of the same size. A machine on which it does not
+/// run is no reason to know nothing of the others.
+async fn swarm(options: &Options, duel: &Duel, report: &mut Report) {
+    let clients = options.clients;
+    let measured = async {
+        let swarm = duel.swarm().await?;
+        let memory = memory(swarm.pid()?)?;
+        let rounds = options.rounds.div_ceil(2);
+        let turns = duel.turns_with_swarm(&swarm, rounds, clients).await?;
+        anyhow::Ok((memory, turns))
+    };
+    match measured.await {
+        Ok((memory, (ours, theirs))) => {
+            let rates = |seen: &[Seen]| seen.iter().map(Seen::rate).collect();
+            let what = format!("durable changes/s, 3 members, {clients} clients");
+            let finding = Finding::new("P1", what, "/s", Better::More, rates(&ours));
+            report.add(finding.beside(SWARM, rates(&theirs)).goal(20.0, 100.0));
+            report.note(format!(
+                "dockerd with an empty swarm has {} MB in memory",
+                memory.proportional >> 20
+            ));
+        }
+        Err(error) => report.note(format!("P1: not compared with Swarm mode: {error:#}")),
+    }
 }
 
 /// The same with growing numbers of clients.

@@ -11,6 +11,8 @@ use crate::peers::socket::connect;
 use anyhow::Context;
 use anyhow::bail;
 use anyhow::ensure;
+use futures::StreamExt;
+use futures::TryStreamExt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -102,6 +104,24 @@ impl Etcd {
             .as_ref()
             .context("this member of etcd is not running")?;
         Ok(child.id().try_into()?)
+    }
+
+    /// Puts the keys of clients `from` to `to`, `at_once` at a time, by way of the first member.
+    pub(crate) async fn fill(&self, from: usize, to: usize, at_once: usize) -> anyhow::Result<()> {
+        let channel = connect(&self.dir(0)?.join(SOCKET)).await?;
+        let client = KvClient::new(channel);
+        let size = self.value;
+        let puts = (from..to).map(|number| {
+            let mut client = EtcdClient {
+                kv: client.clone(),
+                key: format!("state/{number:08}").into_bytes(),
+                size,
+                turn: 0,
+            };
+            async move { client.ask(Ask::Write).await }
+        });
+        let done = futures::stream::iter(puts).buffer_unordered(at_once);
+        Ok(done.try_collect().await?)
     }
 
     fn spawn(&self, member: usize) -> anyhow::Result<()> {
@@ -242,6 +262,11 @@ impl Group for Etcd {
             .kill()
             .and_then(|()| child.wait())
             .context("kill etcd")?;
+        Ok(())
+    }
+
+    fn buried(&self, _: usize) -> anyhow::Result<()> {
+        // Killing waits for that already.
         Ok(())
     }
 

@@ -2,13 +2,16 @@
 //! its peers out of Debian.
 
 mod etcd;
+mod http;
 mod process;
 mod socket;
+mod swarm;
 mod weft;
 
 pub(crate) use etcd::Etcd;
 
 pub(crate) use process::memory;
+pub(crate) use swarm::Swarm;
 pub(crate) use weft::Weft;
 pub(crate) use weft::object_size;
 
@@ -42,6 +45,9 @@ pub(crate) trait Group {
 
     /// Ends a member without a word. On return it says nothing any more; it may not be buried yet.
     fn kill(&self, member: usize) -> anyhow::Result<()>;
+
+    /// Waits until a killed member is gone altogether.
+    fn buried(&self, member: usize) -> anyhow::Result<()>;
 
     /// Starts a member again and waits until it takes part.
     fn restart(&self, member: usize) -> impl Future<Output = anyhow::Result<()>> + Send;

@@ -214,6 +214,14 @@ impl Group for Weft {
         }
     }
 
+    fn buried(&self, member: usize) -> anyhow::Result<()> {
+        Ok(block_in_place(|| {
+            self.manager(member)?
+                .kill_daemon()
+                .map_err(anyhow::Error::from)
+        })?)
+    }
+
     async fn restart(&self, member: usize) -> anyhow::Result<()> {
         block_in_place(|| -> anyhow::Result<()> {
             let host = self.manager(member)?;
