@@ -103,6 +103,7 @@ impl Managers {
                     memory_bytes: 256 << 30,
                 }),
                 runtimes: vec!["process".to_owned()],
+                ..Default::default()
             }),
             data_addr: IpAddr::V4(objects::address(1)),
             advertise_addr: (objects::address(1), 2377).into(),
