@@ -41,9 +41,10 @@ fix: ## write what verify would complain about and a tool can change
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
-bench: ## measurements that exist
-	@benches=$$(sed -n 's/^name = "\(.*\)"  *# bench.*/\1/p' */Cargo.toml */*/Cargo.toml; ls -d */benches */*/benches 2>/dev/null); \
-	if [ -z "$$benches" ]; then echo "bench: there are none yet"; else $(CARGO) bench --workspace --locked; fi
+bench: ## measure beside etcd and Swarm mode: ONLY=p1,p6 ROUNDS=3 ARGS=--quick
+	@deploy/install-deps.sh bench
+	$(CARGO) build --release --locked --bin weft --bin weft-bench
+	@target/release/weft-bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 chaos: ## soak with faults: [SEED=..] [KILLS=1000] [MINUTES=..] [MANAGERS=3] [FAULTS=kill,stop,cut]
 	$(CARGO) build --locked --bin weft

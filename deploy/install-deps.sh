@@ -26,6 +26,12 @@ tcpdump       tcpdump
 unshare       util-linux
 '
 
+# What the benches compare with. Nothing of it is started here, and tests need none of it.
+[ "${1:-all}" != bench ] || needs="$needs
+etcd          etcd-server
+dockerd       docker.io
+"
+
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
 missing=$(echo "$needs" | while read -r thing package; do
     case $thing in
@@ -75,6 +81,8 @@ Run it as root, or: apt-get install $missing"
             case $service in
             nginx-light) systemctl disable -q nginx ;;
             redis-server) systemctl disable -q redis-server ;;
+            etcd-server) systemctl disable -q etcd ;;
+            docker.io) systemctl disable -q docker.service docker.socket containerd ;;
             esac
         done
     fi
@@ -85,8 +93,8 @@ fi
 command -v cargo >/dev/null 2>&1 ||
     fail "there is no Rust: install it with https://rustup.rs, then open a new shell"
 
-# Only the tests need nextest: `install-deps.sh demo` leaves it out.
-if [ "${1:-all}" != demo ] && ! cargo nextest --version >/dev/null 2>&1; then
+# Only the tests need nextest: `install-deps.sh demo` and `install-deps.sh bench` leave it out.
+if [ "${1:-all}" = all ] && ! cargo nextest --version >/dev/null 2>&1; then
     echo "install-deps: building cargo-nextest (once, a few minutes)"
     cargo install --locked cargo-nextest </dev/null
 fi
