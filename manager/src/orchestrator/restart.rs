@@ -1,4 +1,5 @@
-//! Whether and when a task that ended by itself gets a successor.
+//! Whether and when a task that ended by itself gets a successor. The attempts are the records of the
+//! slot, so a new leader counts on where the last one stopped.
 
 use crate::orchestrator::slot::Slot;
 use std::time::Duration;
@@ -21,12 +22,7 @@ pub(super) enum Restart {
 /// What the policy says about the successor of `ended`, the last task of `slot`.
 pub(super) fn decide(slot: &Slot, ended: &Task, now: Timestamp) -> Restart {
     let policy = &ended.spec.restart;
-    let wanted = match policy.condition {
-        RestartCondition::None => false,
-        RestartCondition::OnFailure => ended.status.state != TaskState::Complete,
-        RestartCondition::Any => true,
-    };
-    if !wanted || attempts_used_up(slot, ended, policy, now) {
+    if !wanted(ended) || attempts_used_up(slot, ended, policy) {
         return Restart::Never;
     }
     let due = ended.status.at.after(policy.delay);
@@ -37,19 +33,62 @@ pub(super) fn decide(slot: &Slot, ended: &Task, now: Timestamp) -> Restart {
     }
 }
 
-/// Every earlier task of the slot with the same spec that ended by itself was an attempt.
-fn attempts_used_up(slot: &Slot, ended: &Task, policy: &RestartPolicy, now: Timestamp) -> bool {
-    if policy.max_attempts == 0 {
-        return false;
+fn wanted(ended: &Task) -> bool {
+    match ended.spec.restart.condition {
+        RestartCondition::None => false,
+        RestartCondition::OnFailure => ended.status.state != TaskState::Complete,
+        RestartCondition::Any => true,
     }
+}
+
+fn attempts_used_up(slot: &Slot, ended: &Task, policy: &RestartPolicy) -> bool {
+    policy.max_attempts > 0 && attempts(slot, ended, policy) >= policy.max_attempts
+}
+
+/// Every earlier task of the slot with the same spec that ended by itself was an attempt. The window
+/// ends with `ended`, not now: what was decided stays decided.
+fn attempts(slot: &Slot, ended: &Task, policy: &RestartPolicy) -> u32 {
     let failed = slot.tasks.iter().filter(|task| {
         task.id != ended.id
             && task.spec == ended.spec
+            && task.iteration == ended.iteration
             && matches!(
                 task.status.state,
                 TaskState::Complete | TaskState::Failed | TaskState::Rejected
             )
-            && (policy.window == Duration::ZERO || now.since(task.status.at) <= policy.window)
+            && (policy.window == Duration::ZERO
+                || ended.status.at.since(task.status.at) <= policy.window)
     });
-    u32::try_from(failed.count()).unwrap_or(u32::MAX) >= policy.max_attempts
+    u32::try_from(failed.count()).unwrap_or(u32::MAX)
+}
+
+/// What becomes of the slot of `ended`, in words for `service ps`.
+pub(super) fn words(slot: &Slot, ended: &Task) -> String {
+    let policy = &ended.spec.restart;
+    if !wanted(ended) {
+        return match policy.condition {
+            RestartCondition::None => "not started again: its restart condition is none",
+            RestartCondition::OnFailure | RestartCondition::Any => "done",
+        }
+        .to_owned();
+    }
+    let most = policy.max_attempts;
+    let used = attempts(slot, ended, policy);
+    match (most, used >= most) {
+        (0, _) => format!("starts again {} after its end", seconds(policy.delay)),
+        (_, true) => format!("not started again: {used} of {most} attempts used"),
+        (_, false) => format!(
+            "starts again {} after its end, attempt {} of {most}",
+            seconds(policy.delay),
+            used.saturating_add(1)
+        ),
+    }
+}
+
+/// `5 s`, `0.5 s`.
+pub(super) fn seconds(span: Duration) -> String {
+    match (span.as_secs(), span.subsec_millis()) {
+        (whole, 0) => format!("{whole} s"),
+        (whole, millis) => format!("{whole}.{millis:03} s"),
+    }
 }

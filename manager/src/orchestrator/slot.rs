@@ -1,18 +1,20 @@
 //! The tasks of one slot of a service, old and new.
 
+use crate::orchestrator::draft::Draft;
+use crate::orchestrator::eligible::is_up;
 use crate::store::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weft_proto::TaskId;
-use weft_proto::object::Node;
-use weft_proto::object::NodeState;
+use std::time::Duration;
+use weft_proto::ServiceId;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
-use weft_proto::object::TaskStatus;
-use weft_proto::spec::Availability;
 use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
-use weft_proto::time::Timestamp;
+
+/// How long after its grace a task that was told to stop may say nothing, before its slot goes on
+/// without it. Its node answers, so this is a process that cannot be killed or an agent that is stuck.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// The tasks of one slot, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +23,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The tasks that count as replicas. More than one only while an update starts first.
+    /// The tasks that count as replicas. More than one only while one takes the place of another.
     pub(super) fn wanted(&self) -> impl DoubleEndedIterator<Item = &Arc<Task>> {
         self.tasks.iter().filter(|task| task.is_wanted())
     }
@@ -34,81 +36,55 @@ impl Slot {
             .find(|task| task.desired == DesiredState::Running && task.status.state.is_terminal())
     }
 
-    /// Some task of the slot is to end and has not, on a node that can tell.
-    pub(super) fn is_stopping(&self, state: &State) -> bool {
+    /// Some task of the slot was told to end and has not, on a node that can tell. Not for ever.
+    pub(super) fn is_stopping(&self, draft: &mut Draft<'_>) -> bool {
+        let state = draft.state;
         self.tasks.iter().any(|task| {
-            task.desired > DesiredState::Running
+            let node = task.node.and_then(|id| state.node(id));
+            // Never left the managers: it is forgotten in this very round.
+            let exists = task.status.state >= TaskState::Assigned;
+            let stopping = exists
+                && task.desired > DesiredState::Running
                 && !task.status.state.is_terminal()
-                && task
-                    .node
-                    .and_then(|id| state.node(id))
-                    .is_some_and(|node| is_up(node))
+                && node.is_some_and(|node| is_up(node));
+            let patience = task.spec.stop_grace.saturating_add(STUCK);
+            stopping && !draft.is_due(task.meta.updated_at.after(patience))
         })
     }
 
-    /// A task of the wanted spec runs.
-    pub(super) fn runs(&self, service: &Service) -> Option<&Arc<Task>> {
-        self.wanted()
-            .find(|task| task.status.state == TaskState::Running && is_current(task, service))
+    /// A task of it was stopped by the cluster, not by itself: what runs now took its place.
+    pub(super) fn was_replaced(&self) -> bool {
+        self.tasks.iter().any(|task| {
+            task.desired > DesiredState::Running
+                && !matches!(
+                    task.status.state,
+                    TaskState::Complete | TaskState::Failed | TaskState::Rejected
+                )
+        })
     }
 }
 
-/// The service's tasks by slot, without those to be forgotten.
-pub(super) fn slots(state: &State, service: &Service) -> BTreeMap<u32, Slot> {
+/// The service's tasks by slot.
+pub(super) fn slots(state: &State, service: ServiceId) -> BTreeMap<u32, Slot> {
     let mut slots: BTreeMap<u32, Slot> = BTreeMap::new();
-    for task in state
-        .tasks_of_service(service.id)
-        .filter(|t| t.desired < DesiredState::Remove)
-    {
+    for task in state.tasks_of_service(service) {
         slots.entry(task.slot).or_default().tasks.push(task.clone());
     }
     for slot in slots.values_mut() {
-        slot.tasks
-            .sort_by_key(|task| (task.meta.created_at, task.meta.version, task.id));
+        slot.sort();
     }
     slots
+}
+
+impl Slot {
+    /// Oldest first.
+    pub(super) fn sort(&mut self) {
+        self.tasks
+            .sort_by_key(|task| (task.meta.created_at, task.meta.version, task.id));
+    }
 }
 
 /// Made from the service's present spec.
 pub(super) fn is_current(task: &Task, service: &Service) -> bool {
     task.spec == service.spec.task
-}
-
-fn is_up(node: &Node) -> bool {
-    node.status.state != NodeState::Down
-}
-
-/// Why a task cannot stay where it is; `None`: it can.
-pub(super) fn must_leave(state: &State, task: &Task) -> Option<&'static str> {
-    let node = task.node?;
-    match state.node(node) {
-        None => Some("its node was removed"),
-        Some(node) if !is_up(node) => Some("its node is down"),
-        Some(node) if node.spec.availability == Availability::Drain => Some("its node is drained"),
-        Some(_) => None,
-    }
-}
-
-/// A new task for a slot.
-pub(super) fn new_task(id: TaskId, service: &Service, slot: u32, now: Timestamp) -> Task {
-    Task {
-        meta: weft_proto::object::Meta::default(),
-        id,
-        service: service.id,
-        service_name: service.spec.name.clone(),
-        slot,
-        iteration: 0,
-        node: None,
-        spec: service.spec.task.clone(),
-        status: TaskStatus {
-            state: TaskState::New,
-            at: now,
-            message: "waits for its addresses".to_owned(),
-            error: String::new(),
-            exit_code: None,
-        },
-        desired: DesiredState::Running,
-        addresses: BTreeMap::new(),
-        ingress_addr: None,
-    }
 }

@@ -454,7 +454,12 @@ fn update_status() -> impl Strategy<Value = UpdateStatus> {
 
 pub(super) fn service() -> impl Strategy<Value = Service> {
     let vips = btree_map(network_id(), ip(), 0..3);
-    let run = (any::<u64>(), at()).prop_map(|(iteration, started)| JobRun { iteration, started });
+    let run =
+        (any::<u64>(), at(), option::of(at())).prop_map(|(iteration, started, skipped)| JobRun {
+            iteration,
+            started,
+            skipped,
+        });
     let history = (
         option::of(service_spec().prop_map(Box::new)),
         option::of(update_status()),

@@ -77,6 +77,7 @@ impl From<JobRun> for wire::JobRun {
         wire::JobRun {
             iteration: run.iteration,
             started_ms: run.started.as_millis(),
+            skipped_ms: run.skipped.map(Timestamp::as_millis),
         }
     }
 }
@@ -86,6 +87,7 @@ impl From<wire::JobRun> for JobRun {
         JobRun {
             iteration: wire.iteration,
             started: Timestamp::from_millis(wire.started_ms),
+            skipped: wire.skipped_ms.map(Timestamp::from_millis),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::addr::NodeNumber;
 use crate::id::NodeId;
 use crate::object::Meta;
+use crate::spec::Constraint;
 use crate::spec::Generic;
 use crate::spec::NodeSpec;
 use crate::spec::Resources;
@@ -95,4 +96,32 @@ pub struct ManagerStatus {
     pub raft_id: u64,
     /// Where its peers and agents reach it.
     pub addr: SocketAddr,
+}
+
+impl Node {
+    /// Whether it is as the constraint wants it. A label that it does not have is empty; letters
+    /// compare without regard to case, as people write `SSD` and `ssd`.
+    pub fn meets(&self, constraint: &Constraint) -> bool {
+        let id;
+        let role;
+        let value = match constraint.key.as_str() {
+            "node.id" => {
+                id = self.id.to_string();
+                id.as_str()
+            }
+            "node.role" => {
+                role = self.spec.role.to_string();
+                role.as_str()
+            }
+            "node.hostname" => &self.description.hostname,
+            "node.platform.os" => &self.description.os,
+            "node.platform.arch" => &self.description.arch,
+            key => key
+                .strip_prefix("node.labels.")
+                .and_then(|label| self.spec.labels.get(label))
+                .map_or("", String::as_str),
+        };
+        let among = |wanted: &String| value.eq_ignore_ascii_case(wanted);
+        constraint.values.iter().any(among) == constraint.equal
+    }
 }

@@ -38,7 +38,7 @@ pub struct Service {
 pub struct UpdateStatus {
     /// How far it is.
     pub state: UpdateState,
-    /// When the spec was changed.
+    /// When the spec was changed. Zero until a leader has seen it.
     pub started: Timestamp,
     /// When it was complete or stopped.
     pub ended: Option<Timestamp>,
@@ -105,6 +105,9 @@ impl fmt::Display for UpdateState {
 pub struct JobRun {
     /// Counted from 1; each change of the spec and each time of its schedule begins the next.
     pub iteration: u64,
-    /// When it began: a node that joined later takes no part in it.
+    /// When it began: a node that joined later takes no part in it. Zero until a leader has seen it.
     pub started: Timestamp,
+    /// When a time of its schedule was last passed over, because this run had not ended.
+    #[serde(default)]
+    pub skipped: Option<Timestamp>,
 }
