@@ -34,10 +34,12 @@ ring() {
 # nextest calls a crate's own tests `crate::crate`, those of a test program `crate::program`.
 units='weft-[a-z]+::weft_[a-z]+\$|weft::|weft-(proto|pki|router)::|weft-tests::house|weft-bench::bin'
 storage='weft-(raft|manager)::|weft-tests::sim'
+chaos='weft-chaos::(faults|leader)'
 none='^$'
 echo
 ring '1 units, properties, house rules' "$units" "$none"
 ring '2 storage, simulation' "$storage" "$units"
-ring '3 namespaces' 'weft' "$units|$storage"
+ring '3 namespaces' 'weft' "$units|$storage|$chaos"
+ring '5 chaos' "$chaos" "$none"
 echo "$(count ok '' "$none") passed, $(count failed '' "$none") failed"
 exit "$failed"

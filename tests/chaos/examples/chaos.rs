@@ -47,6 +47,9 @@ struct Arguments {
     /// Clients of each manager
     #[arg(long, default_value_t = 3)]
     clients: usize,
+    /// Threads that keep cores busy in calm [default: two for each core]
+    #[arg(long)]
+    spinning: Option<usize>,
     /// Registers
     #[arg(long, default_value_t = 24)]
     keys: u32,
@@ -106,7 +109,7 @@ fn failover(asked: &Arguments) -> anyhow::Result<()> {
 
 fn calm(asked: &Arguments) -> anyhow::Result<()> {
     let time = Duration::from_secs(asked.minutes.unwrap_or(10) * 60);
-    let calm = weft_chaos::calm::calm(asked.seed(), asked.managers, time)?;
+    let calm = weft_chaos::calm::calm(asked.seed(), asked.managers, time, asked.spinning)?;
     println!(
         "{} s with {} spinning threads and {} writes: {} elections, {} doubts of the leader, {} \
          pauses of its work",

@@ -32,11 +32,17 @@ pub struct Calm {
     pub spinning: usize,
 }
 
-/// Lets clients write for so long while every core is busy with something else, twice over.
+/// Lets clients write for so long while every core is busy with something else, twice over, or
+/// with as many threads as are asked for.
 ///
 /// # Errors
 /// When the cluster cannot be built.
-pub fn calm(seed: u64, managers: usize, time: Duration) -> anyhow::Result<Calm> {
+pub fn calm(
+    seed: u64,
+    managers: usize,
+    time: Duration,
+    spinning: Option<usize>,
+) -> anyhow::Result<Calm> {
     let cluster = Cluster::start("calm", managers, 0)?;
     let recorder = Recorder::default();
     let runtime = Runtime::new().context("a runtime for the clients")?;
@@ -51,7 +57,8 @@ pub fn calm(seed: u64, managers: usize, time: Duration) -> anyhow::Result<Calm> 
     let load = Load::start(&sockets, load, &dice, &recorder);
     let load = runtime.block_on(load)?;
     let before = Noise::of(&cluster.managers);
-    let spinning = std::thread::available_parallelism().map_or(2, usize::from) * 2;
+    let cores = || std::thread::available_parallelism().map_or(2, usize::from);
+    let spinning = spinning.unwrap_or_else(|| cores() * 2);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..spinning {

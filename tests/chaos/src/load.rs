@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// A pause after a manager did not hear a call: it is being started.
 const UNHEARD: Duration = Duration::from_millis(25);
 
+/// How often a client sends one request at most.
+const SENT: u32 = 3;
+
 /// How much of what.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
@@ -49,27 +52,28 @@ impl Load {
         dice: &Dice,
         recorder: &Recorder,
     ) -> anyhow::Result<Load> {
-        let first = sockets.first().map(|socket| Node::new(socket));
+        let connect = || sockets.iter().map(|socket| Node::new(socket)).collect();
+        let nodes: Vec<Node> = connect();
         for key in 0..options.keys {
             let action = Action::Create(unique(0, u64::from(key)));
             let maker = Client {
                 number: 0,
                 place: 0,
-                node: first.clone().ok_or_else(|| anyhow::anyhow!("no manager"))?,
+                nodes: nodes.clone(),
                 recorder: recorder.clone(),
             };
-            let outcome = maker.act(key, action).await;
+            let outcome = maker.act(key, action, SENT).await;
             anyhow::ensure!(outcome == Outcome::Done, "register {key}: {outcome:?}");
         }
         let stop = CancellationToken::new();
         let mut clients = JoinSet::new();
-        for (place, socket) in sockets.iter().enumerate() {
+        for place in 0..sockets.len() {
             for _ in 0..options.clients {
                 let number = u32::try_from(clients.len() + 1)?;
                 let client = Client {
                     number,
                     place,
-                    node: Node::new(socket),
+                    nodes: connect(),
                     recorder: recorder.clone(),
                 };
                 let dice = dice.fork(1000 + u64::from(number));
@@ -91,34 +95,52 @@ pub fn unique(client: u32, count: u64) -> u64 {
     (u64::from(client) << 32) | count
 }
 
-/// One client of one manager.
+/// One client of one manager, which asks the others when its own does not answer.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Its number, part of all values it writes.
     pub number: u32,
     /// Its manager's place.
     pub place: usize,
-    /// Its manager.
-    pub node: Node,
+    /// All managers.
+    pub nodes: Vec<Node>,
     /// Where it says what it did.
     pub recorder: Recorder,
 }
 
 impl Client {
-    /// Does one thing and takes it down.
-    pub async fn act(&self, key: u32, action: Action) -> Outcome {
+    /// Does one thing and takes it down. Sends it `times` at most, to one manager after the
+    /// other, while nobody says how it ended.
+    pub async fn act(&self, key: u32, action: Action, times: u32) -> Outcome {
+        let request = action.value().map(|value| format!("v{value}"));
+        let request = request.unwrap_or_default();
         let invoked = self.recorder.now();
-        let outcome = self.node.act(key, action).await;
-        self.recorder.add(Operation {
-            client: self.number,
-            node: self.place,
-            key,
-            action,
-            invoked,
-            returned: self.recorder.now(),
-            outcome,
-        });
-        outcome
+        let nodes = self.nodes.iter().cycle().skip(self.place);
+        let mut last = None;
+        for (sent, node) in (1..=times.max(1)).zip(nodes) {
+            let told = node.act(key, action, &request).await;
+            let outcome = match (last, told.outcome) {
+                // What is refused now may have been accepted before, or arrive yet.
+                (Some(Outcome::Unknown), Outcome::Failed | Outcome::Mismatch) => Outcome::Unknown,
+                (_, outcome) => outcome,
+            };
+            last = Some(outcome);
+            if outcome != Outcome::Unknown || sent == times.max(1) {
+                self.recorder.add(Operation {
+                    client: self.number,
+                    node: self.place,
+                    key,
+                    action,
+                    invoked,
+                    returned: self.recorder.now(),
+                    outcome,
+                    revision: told.revision,
+                    sent,
+                });
+                break;
+            }
+        }
+        last.unwrap_or(Outcome::Unknown)
     }
 
     async fn run(self, options: LoadOptions, mut dice: Dice, stop: CancellationToken) {
@@ -137,7 +159,9 @@ impl Client {
                 },
                 (_, false) => Action::Write(value),
             };
-            let pause = match self.act(key, action).await {
+            // Half of the clients' writes are left open when they are, as by a client that died.
+            let times = if dice.percent(50) { 1 } else { SENT };
+            let pause = match self.act(key, action, times).await {
                 Outcome::Read(seen) => {
                     known.insert(key, seen);
                     dice.millis(0..=options.pause)

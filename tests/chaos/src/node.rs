@@ -30,6 +30,24 @@ const MESSAGE_MAX: usize = 64 << 20;
 /// The label that holds a register's value.
 const LABEL: &str = "v";
 
+/// What a call was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The revision that a read shows; 0 for everything else.
+    pub revision: u64,
+}
+
+impl Told {
+    fn of(outcome: Outcome) -> Told {
+        Told {
+            outcome,
+            revision: 0,
+        }
+    }
+}
+
 /// A connection to one manager; made on first use and again after it broke.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -70,15 +88,18 @@ impl Node {
         Ok(local.info(wire::InfoRequest {}).await?.into_inner())
     }
 
-    /// Does something to a register.
-    pub async fn act(&self, key: u32, action: Action) -> Outcome {
+    /// Does something to a register. Writes with the same `request` are done once, on whichever
+    /// managers they arrive; an empty one stands for no other call.
+    pub async fn act(&self, key: u32, action: Action, request: &str) -> Told {
         let target = name_of(key);
         let mut control = self.control();
         let answered = match action {
             Action::Create(value) => {
                 let spec = Some(spec_of(key, value));
-                let asked = control.create_service(wire::CreateServiceRequest { spec });
-                asked.await.map(|_| Outcome::Done)
+                let request_id = request.to_owned();
+                let request = wire::CreateServiceRequest { spec, request_id };
+                let asked = control.create_service(request);
+                asked.await.map(|_| Told::of(Outcome::Done))
             }
             Action::Write(value) | Action::Swap { value, .. } => {
                 let version = match action {
@@ -89,21 +110,26 @@ impl Node {
                     target,
                     version,
                     spec: Some(spec_of(key, value)),
+                    request_id: request.to_owned(),
                 });
-                asked.await.map(|_| Outcome::Done)
+                asked.await.map(|_| Told::of(Outcome::Done))
             }
             Action::Read => {
-                let asked = control.list_services(wire::ListServicesRequest { target });
+                let read = None;
+                let asked = control.list_services(wire::ListServicesRequest { target, read });
                 asked.await.map(|answer| {
-                    let listed = answer.into_inner().services.into_iter().next();
+                    let answer = answer.into_inner();
+                    let listed = answer.services.into_iter().next();
                     let service = listed.and_then(|listing| listing.service);
-                    service
-                        .and_then(|service| seen(&service))
-                        .map_or(Outcome::Unknown, Outcome::Read)
+                    let content = service.and_then(|service| seen(&service));
+                    Told {
+                        outcome: content.map_or(Outcome::Unknown, Outcome::Read),
+                        revision: answer.shown.map_or(0, |shown| shown.revision),
+                    }
                 })
             }
         };
-        answered.unwrap_or_else(|status| outcome_of(action, &status))
+        answered.unwrap_or_else(|status| Told::of(outcome_of(action, &status)))
     }
 
     /// Every register there is, by number.
@@ -224,6 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_nobody_heard_has_failed() {
         let node = Node::new(Path::new("/nonexistent/weft.sock"));
-        assert_eq!(node.act(1, Action::Write(1)).await, Outcome::Failed);
+        let told = node.act(1, Action::Write(1), "").await;
+        assert_eq!(told.outcome, Outcome::Failed);
     }
 }

@@ -86,6 +86,10 @@ pub struct Operation {
     pub returned: u64,
     /// What it said.
     pub outcome: Outcome,
+    /// The revision of the state that a read shows; 0 for everything else.
+    pub revision: u64,
+    /// How often it was sent.
+    pub sent: u32,
 }
 
 /// The clock of a run and what was taken down. Clones are the same recorder.

@@ -36,6 +36,8 @@ pub struct Report {
     pub read: usize,
     /// Writes without an answer.
     pub unknown: usize,
+    /// Operations that were sent more than once, to different managers.
+    pub repeated: usize,
     /// Swaps that found another version.
     pub mismatched: usize,
     /// Calls that nobody heard, or that were refused.
@@ -57,6 +59,7 @@ impl Report {
             written: count(&|op| op.outcome == Outcome::Done),
             read: count(&|op| matches!(op.outcome, Outcome::Read(_))),
             unknown: count(&|op| writes(op) && op.outcome == Outcome::Unknown),
+            repeated: count(&|op| op.sent > 1),
             mismatched: count(&|op| op.outcome == Outcome::Mismatch),
             failed: count(&|op| op.outcome == Outcome::Failed),
             gap: longest_gap(operations),
@@ -122,8 +125,8 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{} writes acknowledged, {} with unknown outcome, {} swaps beaten, {} calls refused or \
-             unheard, {} reads",
-            self.written, self.unknown, self.mismatched, self.failed, self.read
+             unheard, {} reads; {} calls were sent again elsewhere",
+            self.written, self.unknown, self.mismatched, self.failed, self.read, self.repeated
         )?;
         writeln!(
             f,

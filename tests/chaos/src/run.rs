@@ -182,16 +182,16 @@ async fn read_everything(
     recorder: &Recorder,
 ) -> anyhow::Result<BTreeMap<u32, Seen>> {
     let nodes: Vec<Node> = sockets.iter().map(|socket| Node::new(socket)).collect();
-    for (place, node) in nodes.iter().enumerate() {
+    for place in 0..nodes.len() {
         let reader = Client {
             number: u32::MAX,
             place,
-            node: node.clone(),
+            nodes: nodes.clone(),
             recorder: recorder.clone(),
         };
         for key in 0..keys {
             let begun = Instant::now();
-            while !matches!(reader.act(key, Action::Read).await, Outcome::Read(_)) {
+            while !matches!(reader.act(key, Action::Read, 1).await, Outcome::Read(_)) {
                 ensure!(begun.elapsed() < CEILING, "register {key} cannot be read");
             }
         }

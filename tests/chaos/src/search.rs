@@ -94,6 +94,8 @@ mod tests {
             invoked,
             returned,
             outcome,
+            revision: 0,
+            sent: 1,
         }
     }
 

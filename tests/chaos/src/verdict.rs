@@ -197,27 +197,31 @@ fn swaps(operations: &[Operation], seen: &Sightings) -> Vec<Breach> {
     judged.collect()
 }
 
-/// Versions and time agree. Writes of all registers are in one order; a read is placed by the
-/// version it saw of its own register, so it is compared within that one only.
+/// Versions and time agree. Writes of all registers are in one order, and a read has its place in
+/// it by the revision of the state it shows; within its register also by the version it saw.
 fn order(operations: &[Operation], seen: &Sightings) -> Vec<Breach> {
-    let place = |op: &Operation| match op.outcome {
-        Outcome::Read(content) => Some(content.version),
+    let written = |op: &Operation| match op.outcome {
         Outcome::Done | Outcome::Unknown => seen.version(op.key, op.action.value()?),
-        Outcome::Mismatch | Outcome::Failed => None,
+        Outcome::Mismatch | Outcome::Failed | Outcome::Read(_) => None,
     };
-    let placed: Vec<(Operation, u64)> = operations
-        .iter()
-        .filter_map(|op| Some((*op, place(op)?)))
-        .collect();
+    let shown = |op: &Operation| match op.outcome {
+        Outcome::Read(_) => Some(op.revision).filter(|revision| *revision > 0),
+        Outcome::Done | Outcome::Unknown | Outcome::Mismatch | Outcome::Failed => None,
+    };
+    let mut all = Vec::new();
     let mut keys: BTreeMap<u32, Vec<(Operation, u64)>> = BTreeMap::new();
-    for (op, at) in &placed {
-        keys.entry(op.key).or_default().push((*op, *at));
+    for op in operations {
+        let own = keys.entry(op.key).or_default();
+        if let Some(at) = written(op) {
+            all.push((*op, at));
+            own.push((*op, at));
+        }
+        if let Outcome::Read(content) = op.outcome {
+            own.push((*op, content.version));
+        }
+        all.extend(shown(op).map(|at| (*op, at)));
     }
-    let writes = placed
-        .into_iter()
-        .filter(|(op, _)| op.action != Action::Read)
-        .collect();
-    let mut breaches = backwards(writes);
+    let mut breaches = backwards(all);
     for (_, operations) in keys {
         breaches.extend(backwards(operations));
     }

@@ -9,6 +9,8 @@ const fn op(action: Action, outcome: Outcome, invoked: u64, returned: u64) -> Op
         invoked,
         returned,
         outcome,
+        revision: 0,
+        sent: 1,
     }
 }
 
@@ -133,4 +135,21 @@ fn a_swap_over_another_write_is_refused() {
 fn a_value_nobody_wrote_is_refused() {
     let found = judged(&[], seen(4, 7));
     assert!(matches!(found[..], [Breach::FromNowhere(..)]), "{found:?}");
+}
+
+#[test]
+fn a_read_shows_all_registers_as_they_were_at_once() {
+    let mut old = read(1, 5, 4, 5);
+    old.revision = 6;
+    let mut other = write(2, 0, 3);
+    other.key = 1;
+    let mut told = read(2, 7, 0, 9);
+    told.key = 1;
+    let last = BTreeMap::from([(0, seen(1, 5)), (1, seen(2, 7))]);
+    let operations = [write(1, 0, 1), other, told, old];
+    let found = judge(&operations, Sightings::default(), &last);
+    assert!(
+        matches!(found[..], [Breach::Backwards { .. }]),
+        "a write to another register had ended at 7, and the read shows 6: {found:?}"
+    );
 }

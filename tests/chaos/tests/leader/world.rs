@@ -45,7 +45,8 @@ impl World {
 
     /// One call of a client of that manager.
     pub(crate) fn act(&self, place: usize, action: Action) -> Outcome {
-        self.runtime.block_on(self.nodes[place].act(KEY, action))
+        let told = self.nodes[place].act(KEY, action, "");
+        self.runtime.block_on(told).outcome
     }
 
     /// The value that a client of that manager reads, if it gets an answer.
