@@ -113,7 +113,7 @@ impl Weft {
         loop {
             let answer = async {
                 let mut control = self.control(member).await?;
-                anyhow::Ok(control.get_cluster(wire::GetClusterRequest {}).await?)
+                anyhow::Ok(control.get_cluster(wire::GetClusterRequest::default()).await?)
             };
             match answer.await {
                 Ok(_) => return Ok(()),
@@ -238,12 +238,14 @@ impl WeftClient {
     async fn adopt(&mut self) -> Result<(), Status> {
         let request = wire::CreateServiceRequest {
             spec: Some(self.spec.clone()),
+            ..wire::CreateServiceRequest::default()
         };
         let service = match self.control.create_service(request).await {
             Ok(made) => made.into_inner().service,
             Err(status) if status.code() == Code::AlreadyExists => {
                 let request = wire::ListServicesRequest {
                     target: self.spec.name.clone(),
+                    ..wire::ListServicesRequest::default()
                 };
                 let found = self.control.list_services(request).await?.into_inner();
                 let found = found.services.into_iter().next();
@@ -275,6 +277,7 @@ impl Client for WeftClient {
             Ask::Read => {
                 let request = wire::ListServicesRequest {
                     target: self.target.clone(),
+                    ..wire::ListServicesRequest::default()
                 };
                 let found = self.control.list_services(request).await?.into_inner();
                 match found.services.as_slice() {
