@@ -275,3 +275,35 @@ fn shells_get_a_completion_and_the_shim_is_not_for_people() {
         .unwrap();
     assert_eq!(shim.status.code(), Some(2));
 }
+
+#[test]
+fn a_backup_that_came_in_part_becomes_no_file() {
+    let fake = Fake::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("backup");
+    let said = refused(&fake, &format!("cluster backup {}", file.display()));
+    assert!(said.contains("cut short"), "{said}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    std::fs::write(&file, "precious").unwrap();
+    let said = refused(&fake, &format!("cluster backup {}", file.display()));
+    assert!(said.contains("is there already"), "{said}");
+    let said = refused(&fake, &format!("cluster restore {}", file.display()));
+    assert!(said.contains("no backup of a cluster"), "{said}");
+}
+
+#[test]
+fn a_node_says_where_it_moved_to() {
+    let fake = Fake::start();
+    let args = [
+        "cluster",
+        "update-addr",
+        "--advertise-addr",
+        "192.0.2.9:2377",
+    ];
+    assert_eq!(
+        ok(&fake, &args),
+        "This node is reached at 192.0.2.9:2377, and for traffic of tasks at 192.0.2.1.\n"
+    );
+    let json = json(&fake, &[&args[..], &["--format", "json"]].concat());
+    assert_eq!(json["advertise_addr"], "192.0.2.9:2377");
+}

@@ -11,7 +11,14 @@ pub use layer::AuthorizeLayer;
 pub use table::authorize;
 
 use std::fmt;
-use weft_proto::Role;
+use weft_proto::NodeId;
+
+/// The managers of the cluster, as known here.
+pub trait Roll: Send + Sync {
+    /// Whether a node that has proven to be a manager is one still. One that is unknown here is: a
+    /// replica may be behind.
+    fn manages(&self, node: NodeId) -> bool;
+}
 
 /// What a caller has proven to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +31,6 @@ pub enum Caller {
     Worker,
     /// Somebody without a certificate, as every node is before it joins.
     Anonymous,
-}
-
-impl From<Option<Role>> for Caller {
-    fn from(role: Option<Role>) -> Self {
-        match role {
-            Some(Role::Manager) => Caller::Manager,
-            Some(Role::Worker) => Caller::Worker,
-            None => Caller::Anonymous,
-        }
-    }
 }
 
 impl fmt::Display for Caller {

@@ -1,10 +1,13 @@
-//! A node leaves by itself.
+//! A node about its own place: it leaves, asks what it should be, says where it is reached.
 
 use crate::api::Members;
+use crate::ca::check_advertise;
 use crate::propose::Proposer;
 use crate::propose::retry::Decision;
 use crate::propose::retry::transact;
+use crate::quorum;
 use crate::store::State;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -13,10 +16,14 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use weft_pki::peer_of;
+use weft_pki::removed_status;
 use weft_proto::NodeId;
 use weft_proto::Role;
 use weft_proto::command::Change;
+use weft_proto::object::Cluster;
+use weft_proto::object::ManagerStatus;
 use weft_proto::object::Node;
+use weft_proto::object::NodeState;
 use weft_proto::wire;
 use weft_proto::wire::membership_server::Membership;
 
@@ -47,15 +54,11 @@ impl MembershipService {
     /// Forgets the node, and waits until a manager's voice counts no longer: one that stopped while
     /// it still does would be missed by the vote on its own removal. A node that is unknown has left.
     async fn forget(&self, id: NodeId) -> Result<(), Status> {
-        transact(&*self.proposer, |state| depart(state, id)).await?;
+        let members = || self.members.members();
+        transact(&*self.proposer, |state| depart(state, id, &members())).await?;
         let name = id.to_string();
         let gone = async {
-            while self
-                .members
-                .members()
-                .iter()
-                .any(|member| member.node_id == name)
-            {
+            while members().iter().any(|member| member.node_id == name) {
                 sleep(LOOK).await;
             }
         };
@@ -63,30 +66,110 @@ impl MembershipService {
             Status::unavailable("the managers have not agreed yet that this node leaves: try again")
         })
     }
+
+    /// Writes down where a manager is reached, and gives a node that is to be one its place in the
+    /// log. Returns what the node is then.
+    pub(crate) async fn announce(
+        &self,
+        id: NodeId,
+        addr: SocketAddr,
+    ) -> Result<wire::Standing, Status> {
+        let done = transact(&*self.proposer, |state| announced(state, id, addr)).await?;
+        let view = match done.view {
+            Some(view) => view,
+            None => self.proposer.fresh_view().await?,
+        };
+        standing(&view, id)
+    }
 }
 
-fn depart(state: &State, id: NodeId) -> Result<Decision<()>, Status> {
-    let Some(node) = state.node(id) else {
-        let changes = Vec::new();
-        return Ok(Decision {
-            changes,
-            outcome: (),
-        });
-    };
-    let managers = state
-        .nodes()
-        .filter(|node| node.spec.role == Role::Manager)
-        .count();
-    if node.spec.role == Role::Manager && managers == 1 {
-        return Err(Status::failed_precondition(
-            "this is the last manager: the cluster and everything in it ends with it",
-        ));
+fn depart(
+    state: &State,
+    id: NodeId,
+    members: &[wire::ManagerMember],
+) -> Result<Decision<()>, Status> {
+    let mut changes = Vec::new();
+    if let Some(node) = state.node(id) {
+        if node.manager.is_some() {
+            let name = &node.description.hostname;
+            quorum::without(members, id.as_str(), name, &quorum::leaving(state, members))
+                .map_err(|why| Status::failed_precondition(why.to_string()))?;
+            changes.extend(quorum::one_at_a_time(state));
+        }
+        changes.push(Change::remove(Node::clone(node)));
     }
-    let changes = vec![Change::remove(Node::clone(node))];
     Ok(Decision {
         changes,
         outcome: (),
     })
+}
+
+fn announced(state: &State, id: NodeId, addr: SocketAddr) -> Result<Decision<()>, Status> {
+    let node = find(state, id)?;
+    check_advertise(addr).map_err(|why| Status::invalid_argument(why.to_string()))?;
+    let taken = state.nodes().find(|other| {
+        other.id != id
+            && other.status.state != NodeState::Down
+            && other.manager.is_some_and(|manager| manager.addr == addr)
+    });
+    if let Some(other) = taken {
+        let other = &other.description.hostname;
+        return Err(Status::already_exists(format!(
+            "address {addr} belongs to manager {other}: give this node an address of its own"
+        )));
+    }
+    let mut changes = Vec::new();
+    let mut new = Node::clone(node);
+    match (node.manager, node.spec.role) {
+        (Some(manager), _) => new.manager = Some(ManagerStatus { addr, ..manager }),
+        (None, Role::Manager) => {
+            let cluster = state.cluster();
+            let cluster = cluster.ok_or_else(|| Status::unavailable("no cluster yet"))?;
+            let mut cluster = Cluster::clone(cluster);
+            let raft_id = cluster.next_raft_id;
+            cluster.next_raft_id += 1;
+            changes.push(Change::update(cluster));
+            new.manager = Some(ManagerStatus { raft_id, addr });
+        }
+        (None, Role::Worker) => {
+            return Err(Status::failed_precondition(
+                "this node is a worker: make it a manager with `weft node promote`",
+            ));
+        }
+    }
+    if new != **node {
+        changes.push(Change::update(new));
+    }
+    Ok(Decision {
+        changes,
+        outcome: (),
+    })
+}
+
+fn find(state: &State, id: NodeId) -> Result<&Arc<Node>, Status> {
+    state.node(id).ok_or_else(|| match state.removed_node(id) {
+        Some(_) => removed_status(REMOVED),
+        None => Status::not_found(format!("there is no node {id} in this cluster")),
+    })
+}
+
+/// What a node that was removed is told.
+pub(crate) const REMOVED: &str = "this node was removed from the cluster: its tasks end; join it \
+     again with a token (`weft cluster join`) to make it a new node";
+
+fn standing(state: &State, id: NodeId) -> Result<wire::Standing, Status> {
+    let node = find(state, id)?;
+    Ok(wire::Standing {
+        version: node.meta.version,
+        role: wire::NodeRole::from(node.spec.role).into(),
+        raft_id: node.manager.map_or(0, |manager| manager.raft_id),
+    })
+}
+
+fn caller<T>(request: &Request<T>) -> Result<NodeId, Status> {
+    let caller = peer_of(request.extensions()).and_then(|peer| peer.node);
+    let caller = caller.ok_or_else(|| Status::unauthenticated("no certificate"))?;
+    Ok(caller.node)
 }
 
 #[tonic::async_trait]
@@ -95,10 +178,42 @@ impl Membership for MembershipService {
         &self,
         request: Request<wire::DepartRequest>,
     ) -> Result<Response<wire::DepartResponse>, Status> {
-        let caller = peer_of(request.extensions()).and_then(|peer| peer.node);
-        let caller = caller.ok_or_else(|| Status::unauthenticated("no certificate"))?;
-        self.forget(caller.node).await?;
-        tracing::info!(node = %caller.node, "a node has left");
-        Ok(Response::new(wire::DepartResponse {}))
+        let node = caller(&request)?;
+        self.forget(node).await?;
+        tracing::info!(%node, "a node has left");
+        let note = quorum::Margin::of(&self.members.members()).to_string();
+        Ok(Response::new(wire::DepartResponse { note }))
+    }
+
+    async fn get_standing(
+        &self,
+        request: Request<wire::GetStandingRequest>,
+    ) -> Result<Response<wire::GetStandingResponse>, Status> {
+        let node = caller(&request)?;
+        // Nobody gives up an office because of an old state.
+        let view = self.proposer.fresh_view().await?;
+        Ok(Response::new(wire::GetStandingResponse {
+            standing: Some(standing(&view, node)?),
+        }))
+    }
+
+    async fn announce(
+        &self,
+        request: Request<wire::AnnounceRequest>,
+    ) -> Result<Response<wire::AnnounceResponse>, Status> {
+        let node = caller(&request)?;
+        let addr = &request.get_ref().advertise_addr;
+        let addr = addr.parse().map_err(|_| {
+            Status::invalid_argument(format!("{addr:?} is no address like 192.0.2.1:2377"))
+        })?;
+        let standing = MembershipService::announce(self, node, addr).await?;
+        tracing::info!(%node, %addr, raft_id = standing.raft_id, "a manager said where it is reached");
+        Ok(Response::new(wire::AnnounceResponse {
+            standing: Some(standing),
+        }))
     }
 }
+
+#[cfg(test)]
+#[path = "departure_tests.rs"]
+mod tests;

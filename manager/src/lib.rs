@@ -15,6 +15,8 @@ pub mod managers;
 pub mod orchestrator;
 pub mod peer;
 pub mod propose;
+pub mod quorum;
+pub mod recovery;
 pub mod run;
 pub mod scheduler;
 mod status;

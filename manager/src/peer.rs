@@ -2,6 +2,7 @@
 
 use crate::consensus::ClusterProposer;
 use crate::leader::Liveness;
+use crate::leader::answering;
 use crate::logs::LocalLogs;
 use futures::Stream;
 use futures::StreamExt;
@@ -77,12 +78,15 @@ impl Peer for PeerService {
         &self,
         request: Request<wire::PresenceRequest>,
     ) -> Result<Response<wire::PresenceResponse>, Status> {
-        if !self.raft.status().borrow().is_leader {
+        let status = self.raft.status().borrow().clone();
+        if !status.is_leader {
             return Err(Status::unavailable("this manager does not lead"));
         }
-        self.liveness
-            .heard(&request.into_inner().heard, tokio::time::Instant::now());
-        Ok(Response::new(wire::PresenceResponse {}))
+        let now = tokio::time::Instant::now();
+        self.liveness.heard(&request.into_inner().heard, now);
+        Ok(Response::new(wire::PresenceResponse {
+            answering: answering(&status, now).into_iter().collect(),
+        }))
     }
 
     type RelayLogsStream = Pin<Box<dyn Stream<Item = Result<wire::LogLine, Status>> + Send>>;

@@ -1,5 +1,6 @@
 //! Puts a manager together: consensus, state, loops, services; and takes it apart again.
 
+mod announce;
 mod group;
 mod presence;
 mod revocation;
@@ -10,10 +11,12 @@ mod tests;
 use crate::api::ControlService;
 use crate::api::Replica;
 use crate::authz::AuthorizeLayer;
+use crate::authz::Roll;
 use crate::ca::CaService;
 use crate::consensus::ClusterProposer;
 use crate::consensus::ManagerDialer;
 use crate::consensus::StoreMachine;
+use crate::consensus::settings;
 use crate::departure::MembershipService;
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::Pace;
@@ -47,7 +50,6 @@ use weft_proto::wire::control_server::ControlServer;
 use weft_proto::wire::membership_server::MembershipServer;
 use weft_proto::wire::peer_server::PeerServer;
 use weft_raft::Member;
-use weft_raft::RaftConfig;
 use weft_raft::RaftId;
 use weft_raft::RaftNode;
 
@@ -140,7 +142,7 @@ impl Manager {
         let (proposer, proposals) = ClusterProposer::new(
             raft.clone(),
             store.clone(),
-            dialer,
+            dialer.clone(),
             config.clock.clone(),
             config.entropy.clone(),
         );
@@ -177,14 +179,15 @@ impl Manager {
             config.clock.clone(),
             config.entropy.clone(),
         );
-        let membership = MembershipService::new(proposer.clone(), group);
+        let membership = MembershipService::new(proposer.clone(), group.clone());
+        let announced = membership.clone();
         let incoming = weft_pki::serve_incoming(
             config.listener,
             config.credentials.clone(),
             stop.clone().cancelled_owned(),
         );
         let serving = weft_pki::server()
-            .layer(AuthorizeLayer::tls())
+            .layer(AuthorizeLayer::tls(store.clone()))
             .add_service(raft.service())
             .add_service(peer)
             .add_service(dispatcher.service())
@@ -206,6 +209,15 @@ impl Manager {
             proposer.clone(),
             presence,
             liveness.clone(),
+            group,
+            stop.clone(),
+        ));
+        tasks.spawn(announce::keep(
+            store.clone(),
+            raft.clone(),
+            announced,
+            dialer.clone(),
+            config.addr,
             stop.clone(),
         ));
         tasks.spawn(revocation::follow(
@@ -249,6 +261,19 @@ impl Manager {
         self.raft.status().borrow().leader
     }
 
+    /// Whether a majority of the managers answers. Waits for an election before it says no.
+    pub async fn decides(&self) -> bool {
+        self.proposer.fresh_view().await.is_ok()
+    }
+
+    /// Where the other managers are reached, as far as known here.
+    pub fn others(&self) -> Vec<SocketAddr> {
+        let status = self.raft.status().borrow().clone();
+        let others = status.members.values();
+        let others = others.filter(|member| member.raft_id != status.me.raft_id);
+        others.map(|member| member.addr).collect()
+    }
+
     /// Returns, with the reason, only if the manager cannot go on and the process must end.
     pub async fn failed(&self) -> String {
         self.raft.failed().await
@@ -285,6 +310,13 @@ impl Manager {
     }
 }
 
+impl Roll for Store {
+    fn manages(&self, node: NodeId) -> bool {
+        let view = self.view();
+        view.node(node).is_none_or(|node| node.manager.is_some())
+    }
+}
+
 /// This manager's part in the log, which it applies to `store`.
 async fn consensus(
     config: &ManagerConfig,
@@ -296,7 +328,7 @@ async fn consensus(
         node_id: config.node,
         addr: config.addr,
     };
-    let raft = RaftConfig::new(me, config.cluster, &config.dir);
+    let raft = settings(me, config.cluster, &config.dir);
     let machine = Arc::new(StoreMachine(store.clone()));
     RaftNode::start(raft, machine, Arc::new(dialer))
         .await

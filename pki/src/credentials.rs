@@ -169,7 +169,9 @@ impl LiveCredentials {
     }
 
     /// Refuses these identities from now on, in both directions, and only these: connections
-    /// with them are cut at once, new ones end before the first call.
+    /// with them are cut at once. New ones to them are refused; new ones from them are marked in
+    /// [`PeerIdentity::revoked`](crate::PeerIdentity), so that the answering side tells them, and
+    /// end after a minute.
     ///
     /// A node that was removed is refused in both its roles, a demoted one as a manager. An entry
     /// is needed until the last certificate of that identity has expired.

@@ -63,6 +63,8 @@ pub use transport::connect_error;
 pub use transport::enrol_channel;
 pub use transport::explain;
 pub use transport::peer_of;
+pub use transport::removed_status;
+pub use transport::says_removed;
 pub use transport::serve_incoming;
 pub use transport::server;
 

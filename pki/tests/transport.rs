@@ -268,8 +268,12 @@ async fn until_refused(channel: &tonic::transport::Channel) -> tonic::Status {
         .expect("a refusal within 30 s")
 }
 
+fn revoked(answer: &str) -> bool {
+    answer.ends_with(common::REVOKED)
+}
+
 #[tokio::test]
-async fn a_revoked_node_loses_its_open_connection_and_gets_no_new_one() {
+async fn a_revoked_node_loses_its_open_connection_and_a_new_one_is_marked() {
     let root = root(1);
     let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
     let stolen = live(credentials(&root, Role::Worker, 20));
@@ -282,14 +286,21 @@ async fn a_revoked_node_loses_its_open_connection_and_gets_no_new_one() {
     manager
         .live
         .set_revoked([identity(&root, Role::Worker, 20)]);
-    until_refused(&open).await;
+    // The connection is cut and made anew, and whoever answers it knows.
+    let marked = async {
+        while !call(&open).await.is_ok_and(|answer| revoked(&answer)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let marked = tokio::time::timeout(Duration::from_secs(30), marked);
+    marked.await.expect("the open connection ends");
     let new = channel(manager.addr, stolen.clone(), Expect::any_manager());
-    call(&new).await.unwrap_err();
-    call(&other).await.unwrap();
+    assert!(revoked(&call(&new).await.unwrap()));
+    assert!(!revoked(&call(&other).await.unwrap()));
 
     manager.live.set_revoked([]);
     let back = channel(manager.addr, stolen, Expect::any_manager());
-    call(&back).await.unwrap();
+    assert!(!revoked(&call(&back).await.unwrap()));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::id::CommandId;
 use crate::object::Object;
 use crate::object::ObjectKey;
+use crate::object::RemovedNode;
 use crate::time::Timestamp;
 
 /// What must hold of the object as it is in the state.
@@ -131,4 +132,6 @@ pub struct StoreSnapshot {
     pub objects: Vec<Object>,
     /// Commands applied lately, oldest first, so that a retried one is recognised.
     pub recent: Vec<AppliedCommand>,
+    /// Nodes that were members once, oldest first.
+    pub removed: Vec<RemovedNode>,
 }

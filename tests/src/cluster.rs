@@ -129,11 +129,51 @@ impl Cluster {
     /// Waits until so many managers vote.
     pub fn wait_for_voters(&self, count: usize) -> anyhow::Result<()> {
         self.wait(&format!("{count} voting managers"), || {
-            let info = self.ask(&["cluster", "info", "--format", "json"]).ok()?;
-            let members = info.pointer("/cluster/members")?.as_array()?;
-            let voters = members.iter().filter(|m| m["voter"] == true).count();
-            (voters == count).then_some(())
+            // One that was demoted answers too, and knows nothing of the cluster.
+            let voters = |manager: &Host| {
+                let info = manager.weft_json(&["cluster", "info", "--format", "json"]);
+                let info = info.ok()?;
+                let members = info.pointer("/cluster/members")?.as_array()?;
+                Some(members.iter().filter(|m| m["voter"] == true).count())
+            };
+            let voters = self.managers.iter().find_map(voters);
+            (voters == Some(count)).then_some(())
         })
+    }
+
+    /// The process of every running task, by task name: what must survive.
+    pub fn processes(&self, tasks: &[(String, String)]) -> anyhow::Result<Vec<String>> {
+        let process = |(task, node): &(String, String)| {
+            // Start time of the task's first process, in ticks: another process, another time.
+            let stat = self.in_task_ok(task, &["cut", "-d", " ", "-f", "22", "/proc/1/stat"])?;
+            Ok(format!("{task} on {node} since {}", stat.trim()))
+        };
+        tasks.iter().map(process).collect()
+    }
+
+    /// Adds a machine by the commands a person would type: `role` is `manager` or `worker`, `through`
+    /// any manager.
+    pub fn join(&mut self, name: &str, role: &str, through: &Host) -> anyhow::Result<Host> {
+        let host = self.rig.host(name)?;
+        host.start_daemon()?;
+        host.wait_ready(CEILING)?;
+        let token = through.weft_ok(&contract::join_token(role))?;
+        let (manager, own) = (through.addr().to_string(), host.addr().to_string());
+        host.weft_ok(&contract::join(token.trim(), &manager, &own))?;
+        if role == "manager" {
+            self.managers.push(host.clone());
+        } else {
+            self.workers.push(host.clone());
+        }
+        Ok(host)
+    }
+
+    /// What a node says it is: `none`, `worker` or `manager`.
+    pub fn state_of(&self, host: &Host) -> Option<String> {
+        let info = host
+            .weft_json(&["cluster", "info", "--format", "json"])
+            .ok()?;
+        Some(info["state"].as_str()?.to_owned())
     }
 
     /// The name of the node that leads.

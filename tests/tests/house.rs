@@ -85,6 +85,9 @@ const MANAGER: &[Row] = &[
             "logs",
             "managers",
             "status",
+            "quorum",
+            // What a backup is.
+            "recovery",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
         ],
@@ -105,7 +108,15 @@ const MANAGER: &[Row] = &[
     ),
     row(
         "departure",
-        &["api", "store", "propose", "status"],
+        &["api", "ca", "store", "propose", "status", "quorum"],
+        NO_ENGINE,
+    ),
+    // Counts, nothing else.
+    row("quorum", &["store"], LOOPS),
+    // Opens and makes logs while no manager runs on them.
+    row(
+        "recovery",
+        &["store", "consensus", "ca", "allocator"],
         NO_ENGINE,
     ),
     // Knows callers and calls, and nothing of what the calls do.

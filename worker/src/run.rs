@@ -6,6 +6,7 @@ use crate::agent::Hello;
 use crate::agent::Managers;
 use crate::agent::Outbox;
 use crate::agent::Renewal;
+use crate::agent::Told;
 use crate::agent::keep_outbox;
 use crate::agent::keep_saved;
 use crate::dataplane::Network;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -65,6 +67,10 @@ pub struct WorkerConfig {
     pub resolv_conf: ResolvConf,
     /// This very program; tasks see it as `weft`.
     pub program: Option<PathBuf>,
+    /// What managers say this node is goes here.
+    pub told: watch::Sender<Told>,
+    /// Asks for a new certificate now: the node's role has changed.
+    pub renew: Arc<Notify>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Seed of orders and pauses; different on every node and at every start.
@@ -119,6 +125,7 @@ pub async fn run(
         desired,
         outbox: outbox_rx,
         applied: applied_rx,
+        told: config.told,
         runtime: Arc::clone(&runtime),
         seed: config.seed,
     };
@@ -129,6 +136,7 @@ pub async fn run(
         desired: desired_rx.clone(),
         configured: config.managers.clone(),
         dial,
+        asked: config.renew,
         seed: config.seed.wrapping_add(1),
     };
     let reconciler = Reconciler::new(Parts {

@@ -63,6 +63,8 @@ fn config(dir: &Path, root: &Root, managers: Vec<SocketAddr>) -> WorkerConfig {
         credentials: live(root, Role::Worker, node_id()),
         keystore: Keystore::new(dir.join("pki")),
         resolv_conf: ResolvConf::default(),
+        told: watch::Sender::default(),
+        renew: Arc::default(),
         clock: Arc::new(SystemClock),
         seed: 1,
     }

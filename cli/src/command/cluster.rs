@@ -4,6 +4,10 @@ use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::output;
 use crate::command::output::Format;
+use crate::command::recovery;
+use crate::command::recovery::BackupArgs;
+use crate::command::recovery::RestoreArgs;
+use crate::command::recovery::UpdateAddrArgs;
 use crate::render;
 use clap::Args;
 use clap::Subcommand;
@@ -24,11 +28,17 @@ pub(crate) enum ClusterCommand {
     JoinToken(JoinTokenArgs),
     /// Show this node's place in the cluster, and the cluster's settings
     Info(InfoArgs),
+    /// Write the cluster's whole state to a file, while it runs; on a manager
+    Backup(BackupArgs),
+    /// Make a cluster out of a backup, with this node as its only manager
+    Restore(RestoreArgs),
+    /// Say that this node is reached at another address from now on
+    UpdateAddr(UpdateAddrArgs),
 }
 
 /// How others reach this node.
 #[derive(Debug, Args)]
-struct AddressArgs {
+pub(super) struct AddressArgs {
     /// Address that other nodes reach this one at: IP or IP:PORT [default: the only one, port 2377]
     #[arg(
         long,
@@ -36,10 +46,10 @@ struct AddressArgs {
         default_value = "",
         hide_default_value = true
     )]
-    advertise_addr: String,
+    pub(super) advertise_addr: String,
     /// Address that other nodes send the traffic of tasks to: IP [default: the advertised one]
     #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
-    data_path_addr: String,
+    pub(super) data_path_addr: String,
 }
 
 /// A new cluster.
@@ -53,6 +63,10 @@ pub(crate) struct InitArgs {
     /// Addresses of tasks towards the outside, a /24 per node [default: 10.255.0.0/16]
     #[arg(long, value_name = "CIDR")]
     ingress_addr_pool: Option<IpNet>,
+    /// On a manager whose cluster lost its majority for good: go on alone with all it has. The other
+    /// managers are members no more
+    #[arg(long, conflicts_with_all = ["default_addr_pool", "ingress_addr_pool", "data_path_addr"])]
+    force_new_cluster: bool,
 }
 
 /// A cluster to join.
@@ -106,6 +120,9 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Leave(args) => leave(context, &args).await,
         ClusterCommand::JoinToken(args) => join_token(context, &args).await,
         ClusterCommand::Info(args) => info(context, &args).await,
+        ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
+        ClusterCommand::Restore(args) => recovery::restore(context, args).await,
+        ClusterCommand::UpdateAddr(args) => recovery::update_addr(context, args).await,
     }
 }
 
@@ -117,15 +134,19 @@ fn init_request(args: InitArgs) -> wire::InitRequest {
         data_path_addr: args.address.data_path_addr,
         address_pools: pools.collect(),
         ingress_pool: ingress.unwrap_or_default(),
-        force_new_cluster: false,
+        force_new_cluster: args.force_new_cluster,
     }
 }
 
 /// `weft init` too.
 pub(super) async fn init(context: &Context, args: InitArgs) -> anyhow::Result<()> {
+    let recovered = args.force_new_cluster;
     let request = init_request(args);
     let answer = context.connect().await?.local().init(request).await;
     let made = answer.map_err(Refused::from)?.into_inner();
+    if recovered {
+        return output::text(&render::cluster::recovered(&made.fenced, &made.addr));
+    }
     output::text(&render::cluster::initialised(
         &made.node_id,
         &made.worker_token,
@@ -154,8 +175,13 @@ pub(super) async fn join(context: &Context, args: JoinArgs) -> anyhow::Result<()
 pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> anyhow::Result<()> {
     let request = wire::LeaveRequest { force: args.force };
     let answer = context.connect().await?.local().leave(request).await;
-    answer.map_err(Refused::from)?;
-    output::text("This node left the cluster.")
+    let note = answer.map_err(Refused::from)?.into_inner().note;
+    if note.is_empty() {
+        return output::text("This node left the cluster.");
+    }
+    output::text(&format!(
+        "This node left the cluster, which has {note} now."
+    ))
 }
 
 async fn join_token(context: &Context, args: &JoinTokenArgs) -> anyhow::Result<()> {

@@ -19,6 +19,10 @@ pub(crate) struct DaemonArgs {
     /// Name of this node for people [default: the machine's host name]
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
+    /// Address that other nodes reach this one at, when it is another one than this node joined
+    /// with: IP or IP:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) advertise_addr: Option<String>,
     /// Control group that those of all tasks are made in
     #[arg(long, value_name = "NAME", env = "WEFT_CGROUP_PARENT", hide = true)]
     pub(crate) cgroup_parent: Option<String>,
@@ -45,6 +49,7 @@ pub(crate) async fn run(args: DaemonArgs) -> anyhow::Result<()> {
         cgroup_parent: args
             .cgroup_parent
             .unwrap_or_else(|| CGROUP_PARENT.to_owned()),
+        advertise_addr: args.advertise_addr,
     })
     .await
 }

@@ -8,6 +8,8 @@ mod demo;
 mod network;
 mod node;
 mod output;
+mod recovery;
+mod role;
 mod service;
 #[cfg(test)]
 pub(crate) mod test_objects;

@@ -7,6 +7,8 @@ use crate::command::output;
 use crate::command::output::Format;
 use crate::command::output::ListArgs;
 use crate::command::output::Row;
+use crate::command::role;
+use crate::command::role::RoleArgs;
 use crate::command::value::label::Label;
 use crate::render::node as render;
 use crate::render::node::Managers;
@@ -16,6 +18,7 @@ use anyhow::bail;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use weft_proto::Role;
 use weft_proto::object::Node;
 use weft_proto::object::Task;
 use weft_proto::wire;
@@ -32,6 +35,10 @@ pub(crate) enum NodeCommand {
     Ps(PsArgs),
     /// Change what a node should do
     Update(UpdateArgs),
+    /// Make nodes managers; their tasks go on
+    Promote(RoleArgs),
+    /// Make managers workers; their tasks go on
+    Demote(RoleArgs),
     /// Remove nodes that are gone
     Rm(RmArgs),
 }
@@ -125,17 +132,21 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Resu
         NodeCommand::Inspect(args) => inspect(context, &client, &args).await,
         NodeCommand::Ps(args) => ps(context, &client, args).await,
         NodeCommand::Update(args) => update(&client, args).await,
+        NodeCommand::Promote(args) => role::run(&client, &args, Role::Manager).await,
+        NodeCommand::Demote(args) => role::run(&client, &args, Role::Worker).await,
         NodeCommand::Rm(args) => rm(&client, args).await,
     }
 }
 
-struct Nodes {
-    all: Vec<Node>,
-    managers: Managers,
-    own: String,
+/// All nodes, and what the managers think of each other.
+pub(super) struct Nodes {
+    pub(super) all: Vec<Node>,
+    pub(super) managers: Managers,
+    pub(super) own: String,
 }
 
-async fn fetch(client: &Client) -> anyhow::Result<Nodes> {
+/// Asks for all nodes.
+pub(super) async fn fetch(client: &Client) -> anyhow::Result<Nodes> {
     let answer = client
         .control()
         .list_nodes(wire::ListNodesRequest::default())
@@ -236,13 +247,35 @@ async fn update(client: &Client, args: UpdateArgs) -> anyhow::Result<()> {
 }
 
 async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<()> {
+    let before = fetch(client).await?;
+    let managed = |id: &str| before.managers.members.iter().any(|m| m.node_id == id);
+    let mut fewer = false;
     for target in args.targets {
         let request = wire::RemoveNodeRequest {
             target,
             force: args.force,
         };
         let answer = client.control().remove_node(request).await;
-        output::text(&answer.map_err(Refused::from)?.into_inner().node_id)?;
+        let id = answer.map_err(Refused::from)?.into_inner().node_id;
+        fewer |= managed(&id);
+        output::text(&id)?;
+    }
+    if fewer && let Some(margin) = before.managers.margin() {
+        // Beside the identifiers, which scripts read.
+        eprintln!("Before: {margin}");
+        if let Ok(now) = fetch(client).await {
+            // The log's own membership follows within a second.
+            let left = |member: &wire::ManagerMember| {
+                now.all
+                    .iter()
+                    .any(|node| node.id.as_str() == member.node_id)
+            };
+            let mut managers = now.managers.clone();
+            managers.members.retain(left);
+            if let Some(margin) = managers.margin() {
+                eprintln!("Now:    {margin}");
+            }
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use weft_manager::ca::Founding;
 use weft_manager::ca::bootstrap;
 use weft_pki::Keystore;
+use weft_pki::LiveCredentials;
 use weft_proto::defaults;
 use weft_proto::object::ClusterSettings;
 use weft_proto::wire;
@@ -20,11 +21,11 @@ impl NodeHandle {
         &self,
         request: wire::InitRequest,
     ) -> anyhow::Result<wire::InitResponse> {
+        if request.force_new_cluster {
+            return self.force_new_cluster(&request).await;
+        }
         let mut running = self.running.lock().await;
         Self::must_be_free(running.as_ref())?;
-        if request.force_new_cluster {
-            bail!("--force-new-cluster is not part of this release");
-        }
         let advertise = match request.advertise_addr.as_str() {
             "" => Advertise::only_one()?,
             given => Advertise::given(given)?,
@@ -48,10 +49,13 @@ impl NodeHandle {
             advertise_addr: advertise.0,
             data_addr,
             raft_id: Some(1),
+            standing: 0,
+            switch_log: false,
             managers: vec![advertise.0],
         };
-        let manager = self.start_manager(&file, &founding.credentials).await?;
-        if let Some((manager, _)) = &manager
+        let live = LiveCredentials::new(founding.credentials.clone())?;
+        let manager = self.start_manager(&file, live.clone()).await?;
+        if let Some(manager) = &manager
             && let Err(err) = manager.found(founding.changes).await
         {
             manager.shutdown().await;
@@ -60,12 +64,14 @@ impl NodeHandle {
         Keystore::new(self.config.paths.identity()).store(&founding.credentials)?;
         file.store(&self.config.paths.node_file())?;
         let identity = founding.credentials.identity();
-        *running = Some(self.start(file, founding.credentials, manager).await?);
+        *running = Some(self.start(file, live, manager).await?);
+        self.note(String::new());
         Ok(wire::InitResponse {
             node_id: identity.node.to_string(),
             cluster_id: identity.cluster.to_string(),
             worker_token: founding.worker_token,
             addr: advertise.0.to_string(),
+            ..wire::InitResponse::default()
         })
     }
 }

@@ -17,6 +17,7 @@ use weft_pki::CertificateChain;
 use weft_pki::Credentials;
 use weft_pki::JoinToken;
 use weft_pki::Keystore;
+use weft_pki::LiveCredentials;
 use weft_pki::PrivateKey;
 use weft_pki::RootCert;
 use weft_pki::certificate_request;
@@ -77,6 +78,8 @@ impl NodeHandle {
             advertise_addr: advertise.0,
             data_addr,
             raft_id: (issued.raft_id > 0).then_some(issued.raft_id),
+            standing: 0,
+            switch_log: false,
             managers: if managers.is_empty() {
                 vec![remote]
             } else {
@@ -89,9 +92,11 @@ impl NodeHandle {
             );
         }
         Keystore::new(self.config.paths.identity()).store(&credentials)?;
-        let manager = self.start_manager(&file, &credentials).await?;
+        let live = LiveCredentials::new(credentials)?;
+        let manager = self.start_manager(&file, live.clone()).await?;
         file.store(&self.config.paths.node_file())?;
-        *running = Some(self.start(file, credentials, manager).await?);
+        *running = Some(self.start(file, live, manager).await?);
+        self.note(String::new());
         Ok(wire::JoinResponse {
             node_id: identity.node.to_string(),
             cluster_id: identity.cluster.to_string(),

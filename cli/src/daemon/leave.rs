@@ -6,6 +6,7 @@ use anyhow::Context;
 use anyhow::bail;
 use std::time::Duration;
 use tokio::time::timeout;
+use tonic::Code;
 use weft_pki::Expect;
 use weft_pki::channel;
 use weft_proto::wire;
@@ -17,17 +18,19 @@ const ATTEMPT: Duration = Duration::from_secs(12);
 impl NodeHandle {
     /// Tells the managers, stops the node's tasks, removes its networks and forgets the cluster.
     /// With `force` also when no manager answers, or when this is the last one.
-    pub(crate) async fn leave(&self, request: wire::LeaveRequest) -> anyhow::Result<()> {
+    pub(crate) async fn leave(&self, request: wire::LeaveRequest) -> anyhow::Result<String> {
         let mut running = self.running.lock().await;
         let Some(node) = running.as_ref() else {
             bail!("this node is in no cluster")
         };
-        if let Err(why) = depart(node).await {
-            if !request.force {
-                return Err(why);
+        let note = match depart(node).await {
+            Ok(note) => note,
+            Err(why) if !request.force => return Err(why),
+            Err(why) => {
+                tracing::warn!(why = format!("{why:#}"), "leaving all the same");
+                String::new()
             }
-            tracing::warn!(why = format!("{why:#}"), "leaving all the same");
-        }
+        };
         let Some(node) = running.take() else {
             bail!("this node is in no cluster")
         };
@@ -38,7 +41,7 @@ impl NodeHandle {
         self.config.paths.forget()?;
         self.left();
         if problems.is_empty() {
-            return Ok(());
+            return Ok(note);
         }
         bail!(
             "the node has left, but could not remove everything: {}",
@@ -47,8 +50,8 @@ impl NodeHandle {
     }
 }
 
-/// Asks the managers to forget this node.
-async fn depart(node: &Running) -> anyhow::Result<()> {
+/// Asks the managers to forget this node; returns how many of them are left.
+async fn depart(node: &Running) -> anyhow::Result<String> {
     let own = node.file.advertise_addr;
     let others: Vec<_> = node
         .worker
@@ -67,7 +70,18 @@ async fn depart(node: &Running) -> anyhow::Result<()> {
         let to = channel(addr, node.credentials.clone(), Expect::any_manager());
         let mut membership = MembershipClient::new(to);
         match timeout(ATTEMPT, membership.depart(wire::DepartRequest {})).await {
-            Ok(Ok(_)) => return Ok(()),
+            Ok(Ok(answer)) => {
+                let note = answer.into_inner().note;
+                return Ok(if node.is_manager() {
+                    note
+                } else {
+                    String::new()
+                });
+            }
+            // Another manager would say the same.
+            Ok(Err(status)) if status.code() == Code::FailedPrecondition => {
+                bail!("{}; to leave all the same, add --force", status.message())
+            }
             Ok(Err(status)) => {
                 let why = weft_pki::explain(&status).unwrap_or_else(|| status.message().to_owned());
                 last = anyhow::anyhow!("{addr}: {why}");

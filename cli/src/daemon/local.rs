@@ -1,10 +1,12 @@
 //! The calls about this very node: what is it, found, join, leave.
 
 use crate::daemon::node::NodeHandle;
+use crate::daemon::restore::receive;
 use std::sync::Arc;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
+use tonic::Streaming;
 use weft_proto::wire;
 use weft_proto::wire::local_server::Local;
 
@@ -60,10 +62,25 @@ impl Local for LocalService {
         &self,
         request: Request<wire::LeaveRequest>,
     ) -> Result<Response<wire::LeaveResponse>, Status> {
-        self.node
-            .leave(request.into_inner())
-            .await
-            .map_err(refused)?;
-        Ok(Response::new(wire::LeaveResponse {}))
+        let note = self.node.leave(request.into_inner()).await;
+        let note = note.map_err(refused)?;
+        Ok(Response::new(wire::LeaveResponse { note }))
+    }
+
+    async fn restore(
+        &self,
+        request: Request<Streaming<wire::RestorePart>>,
+    ) -> Result<Response<wire::RestoreResponse>, Status> {
+        let (head, file) = receive(request.into_inner()).await?;
+        let restored = self.node.restore(head, file).await;
+        restored.map(Response::new).map_err(refused)
+    }
+
+    async fn update_address(
+        &self,
+        request: Request<wire::UpdateAddressRequest>,
+    ) -> Result<Response<wire::UpdateAddressResponse>, Status> {
+        let moved = self.node.update_address(request.get_ref()).await;
+        moved.map(Response::new).map_err(refused)
     }
 }

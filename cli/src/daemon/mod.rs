@@ -1,13 +1,18 @@
 //! `weft daemon`: one per machine. Hosts whatever this node is: nothing yet, a worker, a manager.
 
 mod address;
+mod change;
 mod found;
 mod join;
 mod leave;
 mod local;
+mod moved;
 mod node;
 mod node_file;
 mod paths;
+mod recover;
+mod restore;
+mod role;
 mod socket;
 mod worker;
 
@@ -33,6 +38,8 @@ pub(crate) struct DaemonConfig {
     pub(crate) hostname: String,
     /// Below which cgroup its tasks are: two daemons on one machine need two.
     pub(crate) cgroup_parent: String,
+    /// Where others reach this node, if that has changed since it joined.
+    pub(crate) advertise_addr: Option<String>,
 }
 
 /// How long commands under way may take to end when the daemon stops.
@@ -41,7 +48,7 @@ const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
 /// Runs until SIGTERM or SIGINT. Tasks go on running: the next daemon adopts them.
 pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     config.paths.prepare()?;
-    let _lock = config.paths.lock()?;
+    let _lock = config.paths.lock().await?;
     let stop = CancellationToken::new();
     let (fatal, mut fatal_seen) = mpsc::channel(1);
     let node = Arc::new(NodeHandle::new(
@@ -66,6 +73,7 @@ pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         node.control(),
         stop.clone(),
     )?;
+    let roles = tokio::spawn(role::follow(node.clone(), stop.clone()));
     tracing::info!("ready");
 
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -77,6 +85,7 @@ pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     };
     tracing::info!("stopping; tasks go on running");
     stop.cancel();
+    drop(roles.await);
     node.stop().await;
     // Somebody may be following logs; that is no reason to stay.
     drop(tokio::time::timeout(SOCKET_PATIENCE, socket).await);

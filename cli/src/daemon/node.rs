@@ -1,7 +1,10 @@
 //! What this node is now: nothing, a worker, or a manager (which runs tasks too).
 
 use crate::daemon::DaemonConfig;
+use crate::daemon::address::Advertise;
 use crate::daemon::node_file::NodeFile;
+use crate::daemon::paths::remove_dir;
+use crate::daemon::recover;
 use crate::daemon::socket::ControlSwitch;
 use crate::daemon::worker::Worker;
 use anyhow::Context;
@@ -11,21 +14,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_manager::run::Manager;
 use weft_manager::run::ManagerConfig;
-use weft_pki::Credentials;
 use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_pki::NodeIdentity;
 use weft_proto::Role;
 use weft_proto::time::Clock;
 use weft_proto::wire;
+use weft_worker::agent::Told;
 
 /// How long parts may take to end before the process ends anyway.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a port may still be in use by a manager part that ended.
+const FREE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The node of this daemon. One change of its state at a time.
 pub(crate) struct NodeHandle {
@@ -33,6 +42,12 @@ pub(crate) struct NodeHandle {
     pub(super) clock: Arc<dyn Clock>,
     fatal: mpsc::Sender<String>,
     control: Arc<ControlSwitch>,
+    /// What the cluster says this node is.
+    pub(super) told: watch::Sender<Told>,
+    /// Asks the agent for a new certificate.
+    pub(super) renew: Arc<Notify>,
+    /// What is wrong with this node, for people.
+    note: watch::Sender<String>,
     pub(super) running: Mutex<Option<Running>>,
 }
 
@@ -52,7 +67,9 @@ pub(crate) struct Running {
     pub(super) manager: Option<Manager>,
     pub(super) worker: Worker,
     stop: CancellationToken,
-    watcher: JoinHandle<()>,
+    /// Ends the watch over the manager part when that ends as it should.
+    manager_stop: CancellationToken,
+    watchers: Vec<JoinHandle<()>>,
 }
 
 impl NodeHandle {
@@ -68,6 +85,9 @@ impl NodeHandle {
             clock,
             fatal,
             control,
+            told: watch::Sender::default(),
+            renew: Arc::default(),
+            note: watch::Sender::default(),
             running: Mutex::new(None),
         }
     }
@@ -79,13 +99,21 @@ impl NodeHandle {
 
     /// Takes up the place that an earlier daemon had.
     pub(crate) async fn resume(&self) -> anyhow::Result<()> {
-        let Some(file) = NodeFile::load(&self.config.paths.node_file())? else {
+        let paths = &self.config.paths;
+        let Some(mut file) = NodeFile::load(&paths.node_file())? else {
             return Ok(());
         };
-        let credentials = Keystore::new(self.config.paths.identity()).load()?;
+        recover::finish(paths, &mut file)?;
+        if file.raft_id.is_none() {
+            // A crash came between the end of its life as a manager and the removal of its log.
+            remove_dir(&paths.log())?;
+        }
+        self.settle_address(&mut file)?;
+        let credentials = Keystore::new(paths.identity()).load()?;
+        let live = LiveCredentials::new(credentials)?;
         let mut running = self.running.lock().await;
-        let manager = self.start_manager(&file, &credentials).await?;
-        *running = Some(self.start(file, credentials, manager).await?);
+        let manager = self.start_manager(&file, live.clone()).await?;
+        *running = Some(self.start(file, live, manager).await?);
         Ok(())
     }
 
@@ -93,44 +121,42 @@ impl NodeHandle {
     pub(super) async fn start_manager(
         &self,
         file: &NodeFile,
-        credentials: &Credentials,
-    ) -> anyhow::Result<Option<(Manager, Arc<LiveCredentials>)>> {
+        credentials: Arc<LiveCredentials>,
+    ) -> anyhow::Result<Option<Manager>> {
         let Some(raft_id) = file.raft_id else {
             return Ok(None);
         };
-        let live = LiveCredentials::new(credentials.clone())?;
         let port = SocketAddr::new(unspecified(file.advertise_addr), file.advertise_addr.port());
-        let listener = TcpListener::bind(port).await.with_context(|| {
+        let listener = listen(port).await.with_context(|| {
             format!("cannot listen on {port}: is another manager running on this machine?")
         })?;
+        let identity = credentials.current().identity();
         let manager = Manager::start(ManagerConfig {
-            node: credentials.identity().node,
-            cluster: credentials.identity().cluster,
+            node: identity.node,
+            cluster: identity.cluster,
             raft_id,
             addr: file.advertise_addr,
             dir: self.config.paths.log(),
-            credentials: live.clone(),
+            credentials,
             listener,
             clock: self.clock.clone(),
             entropy: Arc::new(rand::random::<u128>),
         })
         .await
         .context("the manager cannot start")?;
-        Ok(Some((manager, live)))
+        Ok(Some(manager))
     }
 
     /// Starts the rest of the node.
     pub(super) async fn start(
         &self,
         file: NodeFile,
-        credentials: Credentials,
-        manager: Option<(Manager, Arc<LiveCredentials>)>,
+        live: Arc<LiveCredentials>,
+        manager: Option<Manager>,
     ) -> anyhow::Result<Running> {
-        let identity = credentials.identity();
-        let (manager, live) = match manager {
-            Some((manager, live)) => (Some(manager), live),
-            None => (None, LiveCredentials::new(credentials)?),
-        };
+        let identity = live.current().identity();
+        // What was said of an earlier membership does not count for this one.
+        self.told.send_replace(Told::Nothing);
         let worker = self.start_worker(identity, &file, live.clone()).await?;
         match &manager {
             Some(manager) => self.control.connect(manager.control_routes()),
@@ -141,22 +167,65 @@ impl NodeHandle {
             }
         }
         let stop = CancellationToken::new();
-        let watcher = tokio::spawn(watch(
-            manager.clone(),
+        let watcher = tokio::spawn(watch_worker(
             worker.clone(),
             stop.clone(),
             self.fatal.clone(),
         ));
         tracing::info!(node = %identity.node, role = %identity.role, cluster = %identity.cluster, "part of a cluster");
-        Ok(Running {
+        let mut running = Running {
             identity,
             file,
             credentials: live,
-            manager,
+            manager: None,
             worker,
+            manager_stop: stop.child_token(),
             stop,
-            watcher,
-        })
+            watchers: vec![watcher],
+        };
+        if let Some(manager) = manager {
+            running.put_manager(manager, self.fatal());
+        }
+        Ok(running)
+    }
+
+    /// Whoever takes it says there why the process must end.
+    pub(super) fn fatal(&self) -> mpsc::Sender<String> {
+        self.fatal.clone()
+    }
+
+    /// The process must end.
+    pub(super) fn fail(&self, why: String) {
+        // Full means that somebody else said so already.
+        drop(self.fatal.try_send(why));
+    }
+
+    /// What people should know of this node's trouble; empty: nothing.
+    pub(super) fn note(&self, note: String) {
+        self.note.send_replace(note);
+    }
+
+    /// Takes over the address that the daemon was started with, and says so if the one that others
+    /// use is gone from this machine.
+    fn settle_address(&self, file: &mut NodeFile) -> anyhow::Result<()> {
+        if let Some(given) = &self.config.advertise_addr {
+            let advertise = Advertise::given(given)?;
+            if advertise.0 != file.advertise_addr {
+                tracing::info!(was = %file.advertise_addr, now = %advertise.0, "this node has moved");
+                file.move_to(advertise.0);
+                file.store(&self.config.paths.node_file())?;
+            }
+        }
+        if let Err(why) = Advertise::given(&file.advertise_addr.to_string()) {
+            let note = format!(
+                "others look for this node at {}, but {why:#}: say where it is with \"weft cluster \
+                 update-addr --advertise-addr ADDR\"",
+                file.advertise_addr
+            );
+            tracing::warn!(note);
+            self.note(note);
+        }
+        Ok(())
     }
 
     /// Ends everything but the tasks.
@@ -182,11 +251,12 @@ impl NodeHandle {
             info.state = "joining".to_owned();
             return info;
         };
+        info.note = self.note.borrow().clone();
         let Some(running) = running.as_ref() else {
             info.state = "none".to_owned();
             return info;
         };
-        info.state = running.identity.role.to_string();
+        info.state = running.role().to_string();
         info.node_id = running.identity.node.to_string();
         info.cluster_id = running.identity.cluster.to_string();
         info.manager_addrs = running
@@ -207,7 +277,7 @@ impl NodeHandle {
             None => Ok(()),
             Some(running) => bail!(
                 "this node is a {} of cluster {} already: leave it first (weft cluster leave)",
-                running.identity.role,
+                running.role(),
                 running.identity.cluster.short()
             ),
         }
@@ -218,7 +288,7 @@ const NOT_A_MEMBER: &str = "this node is in no cluster: found one with \"weft cl
      join one with \"weft cluster join --token TOKEN MANAGER:2377\"";
 
 /// What a worker answers to calls that only managers can.
-fn not_a_manager(managers: &[SocketAddr]) -> String {
+pub(super) fn not_a_manager(managers: &[SocketAddr]) -> String {
     let addrs: Vec<String> = managers.iter().map(ToString::to_string).collect();
     format!(
         "this node is a worker, and only managers know the cluster: run the command on one of them \
@@ -238,6 +308,21 @@ fn unspecified(addr: SocketAddr) -> std::net::IpAddr {
     }
 }
 
+/// Listens on a port that a manager of this very process may have left a moment ago.
+async fn listen(port: SocketAddr) -> std::io::Result<TcpListener> {
+    let deadline = Instant::now() + FREE_WITHIN;
+    loop {
+        match TcpListener::bind(port).await {
+            Err(busy)
+                if busy.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < deadline =>
+            {
+                tokio::time::sleep(FREE_WITHIN / 20).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 impl Running {
     /// Ends everything but the tasks.
     pub(super) async fn stop(self) {
@@ -247,7 +332,9 @@ impl Running {
             if let Some(manager) = &self.manager {
                 manager.shutdown().await;
             }
-            drop(self.watcher.await);
+            for watcher in self.watchers {
+                drop(watcher.await);
+            }
         };
         if tokio::time::timeout(STOP_WITHIN, parts).await.is_err() {
             tracing::warn!("some part did not end in time; the process ends anyway");
@@ -255,28 +342,47 @@ impl Running {
     }
 
     pub(super) fn is_manager(&self) -> bool {
-        self.identity.role == Role::Manager
+        self.file.raft_id.is_some()
+    }
+
+    fn role(&self) -> Role {
+        if self.is_manager() {
+            Role::Manager
+        } else {
+            Role::Worker
+        }
+    }
+
+    /// Takes in a manager part that was started; its end from now on ends the process.
+    pub(super) fn put_manager(&mut self, manager: Manager, fatal: mpsc::Sender<String>) {
+        self.manager_stop = self.stop.child_token();
+        let watcher = watch_manager(manager.clone(), self.manager_stop.clone(), fatal);
+        self.watchers.push(tokio::spawn(watcher));
+        self.manager = Some(manager);
+    }
+
+    /// Gives the manager part away, to be ended.
+    pub(super) fn take_manager(&mut self) -> Option<Manager> {
+        self.manager_stop.cancel();
+        self.manager.take()
     }
 }
 
-/// Reports what ends the process.
-async fn watch(
-    manager: Option<Manager>,
-    worker: Worker,
-    stop: CancellationToken,
-    fatal: mpsc::Sender<String>,
-) {
-    let failed = async {
-        match &manager {
-            Some(manager) => manager.failed().await,
-            None => std::future::pending().await,
-        }
-    };
+/// Reports an agent's end, which ends the process.
+async fn watch_worker(worker: Worker, stop: CancellationToken, fatal: mpsc::Sender<String>) {
     let why = tokio::select! {
         () = stop.cancelled() => return,
-        why = failed => format!("the manager cannot go on: {why}"),
         why = worker.failed() => format!("the agent cannot go on: {why}"),
     };
     // Full means that somebody else said so already.
+    drop(fatal.try_send(why));
+}
+
+/// Reports a manager's end, which ends the process.
+async fn watch_manager(manager: Manager, stop: CancellationToken, fatal: mpsc::Sender<String>) {
+    let why = tokio::select! {
+        () = stop.cancelled() => return,
+        why = manager.failed() => format!("the manager cannot go on: {why}"),
+    };
     drop(fatal.try_send(why));
 }

@@ -20,6 +20,13 @@ pub(crate) struct NodeFile {
     pub(crate) data_addr: IpAddr,
     /// A manager's identity in the log.
     pub(crate) raft_id: Option<u64>,
+    /// The version of the cluster's word that made this node what it is: older words are not acted
+    /// on, whoever repeats them.
+    #[serde(default)]
+    pub(crate) standing: u64,
+    /// A recovery made a new log, and it has to take the place of the present one.
+    #[serde(default)]
+    pub(crate) switch_log: bool,
     /// Managers known when this was written; newer ones come with the assignments.
     pub(crate) managers: Vec<SocketAddr>,
 }

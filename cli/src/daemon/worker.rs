@@ -110,6 +110,8 @@ impl NodeHandle {
             program: std::env::current_exe()
                 .ok()
                 .filter(|program| program.exists()),
+            told: self.told.clone(),
+            renew: self.renew.clone(),
             clock: self.clock.clone(),
             seed: rand::random(),
         };

@@ -1,5 +1,7 @@
 //! The cluster, and this node's place in it.
 
+use crate::render::node::Managers;
+use crate::render::node::MarginRow;
 use crate::render::table;
 use serde::Serialize;
 use weft_proto::wire;
@@ -34,6 +36,8 @@ pub(crate) struct ClusterState {
     pub(crate) ingress_pool: String,
     /// The group of managers, as the log has it.
     pub(crate) members: Vec<MemberRow>,
+    /// How many managers may still fail.
+    pub(crate) managers: Option<MarginRow>,
 }
 
 /// One manager of the group.
@@ -86,6 +90,11 @@ pub(crate) fn info(
                 address_pools: settings.address_pools,
                 subnet_prefix: settings.subnet_prefix,
                 ingress_pool: settings.ingress_pool,
+                managers: Managers {
+                    leader: cluster.leader_node_id,
+                    members: cluster.members.clone(),
+                }
+                .margin(),
                 members: cluster.members.into_iter().map(MemberRow::from).collect(),
             }
         }),
@@ -130,6 +139,11 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
         ));
         rows.push(("Ingress pool", cluster.ingress_pool.clone()));
         rows.push(("Revision", cluster.revision.to_string()));
+        rows.extend(
+            cluster
+                .managers
+                .map(|margin| ("Margin", margin.to_string())),
+        );
     }
     table::pairs(&rows)
 }
@@ -152,4 +166,24 @@ pub(crate) fn join_command(role: &str, token: &str, addrs: &[String]) -> String 
         "To add a {role} to this cluster, run the following command on it:\n\n    \
          weft cluster join --token {token} {addr}"
     )
+}
+
+/// After a recovery: what became of whom, and what to do about it.
+pub(crate) fn recovered(fenced: &[String], addr: &str) -> String {
+    let mut text = format!(
+        "This node is the only manager of the cluster now, at {addr}. Services go on as they are, and \
+         agents come here by themselves.\n\n"
+    );
+    if !fenced.is_empty() {
+        text.push_str(&format!(
+            "These nodes are members no more, and nobody listens to them: {}.\nIf one of them is back, \
+             it ends its tasks by itself as soon as it reaches this node; then join it again. What it \
+             cannot reach: run \"weft cluster leave --force\" there.\n\n",
+            fenced.join(", ")
+        ));
+    }
+    text.push_str(
+        "Make two more managers soon, by \"weft node promote\" or \"weft cluster join-token manager\".",
+    );
+    text
 }

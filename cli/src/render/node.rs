@@ -5,6 +5,8 @@ use crate::render::table::capital;
 use crate::render::time;
 use crate::render::unit;
 use serde::Serialize;
+use std::fmt;
+use weft_manager::quorum::Margin;
 use weft_proto::NodeId;
 use weft_proto::object::Node;
 use weft_proto::spec::Availability;
@@ -58,32 +60,63 @@ impl Managers {
         })
     }
 
-    /// How many managers may still fail before the cluster can no longer be changed; `None` where
-    /// nothing is known of them.
-    fn margin(&self) -> Option<String> {
+    /// How many vote, answer and may fail; `None` where nothing is known of them.
+    pub(crate) fn margin(&self) -> Option<MarginRow> {
         let voters: Vec<_> = self.members.iter().filter(|m| m.voter).collect();
-        let alive = voters
+        let answering = voters
             .iter()
             .filter(|m| m.reachable || m.node_id == self.leader)
             .count();
-        let all = voters.len();
-        if all == 0 {
-            return None;
-        }
-        let quorum = all / 2 + 1;
-        let noun = if all == 1 { "manager" } else { "managers" };
-        Some(match alive.checked_sub(quorum) {
-            None => format!(
-                "{alive} of {all} {noun} answer: {quorum} are needed to change anything; services \
+        let margin = Margin {
+            voters: voters.len(),
+            answering,
+        };
+        (margin.voters > 0).then_some(MarginRow {
+            voters: margin.voters,
+            answering,
+            needed: margin.needed(),
+            may_fail: margin.spare(),
+        })
+    }
+}
+
+/// How many managers may still fail before the cluster can no longer be changed. The keys of its
+/// JSON do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct MarginRow {
+    /// Managers that vote.
+    pub(crate) voters: usize,
+    /// Those that answer.
+    pub(crate) answering: usize,
+    /// Those that must answer.
+    pub(crate) needed: usize,
+    /// How many more may fail; null when too few answer already.
+    pub(crate) may_fail: Option<usize>,
+}
+
+impl fmt::Display for MarginRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MarginRow {
+            voters: all,
+            answering: alive,
+            needed,
+            may_fail,
+        } = self;
+        let noun = if *all == 1 { "manager" } else { "managers" };
+        match may_fail {
+            None => write!(
+                f,
+                "{alive} of {all} {noun} answer: {needed} are needed to change anything; services \
                  go on as they are"
             ),
-            Some(0) if alive == all && all < 3 => format!(
+            Some(0) if alive == all && *all < 3 => write!(
+                f,
                 "{all} {noun}: none may fail; join more until there are 3 to survive the loss of \
                  one"
             ),
-            Some(0) => format!("{alive} of {all} {noun} answer: no other one may fail"),
-            Some(spare) => format!("{alive} of {all} {noun} answer: {spare} more may fail"),
-        })
+            Some(0) => write!(f, "{alive} of {all} {noun} answer: no other one may fail"),
+            Some(spare) => write!(f, "{alive} of {all} {noun} answer: {spare} more may fail"),
+        }
     }
 }
 
@@ -139,7 +172,7 @@ pub(crate) fn table(rows: &[NodeRow], managers: &Managers) -> String {
     let mut text = table::table(header, rows.iter().map(line));
     if let Some(margin) = managers.margin() {
         text.push_str("\n\n");
-        text.push_str(&margin);
+        text.push_str(&margin.to_string());
     }
     text
 }

@@ -367,4 +367,14 @@ impl Control for Server {
     ) -> Answer<wire::StateHashResponse> {
         Err(Status::unimplemented("the fake has no state"))
     }
+
+    type BackupStream = Pin<Box<dyn Stream<Item = Result<wire::BackupPart, Status>> + Send>>;
+
+    async fn backup(&self, _: Request<wire::BackupRequest>) -> Answer<Self::BackupStream> {
+        // Cut off in the middle.
+        let part = wire::BackupPart {
+            data: b"weftbak1".to_vec(),
+        };
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(part)]))))
+    }
 }

@@ -123,6 +123,27 @@ impl Local for Server {
             cluster_id: "c".to_owned(),
             worker_token: "secret-token".to_owned(),
             addr: "192.0.2.1:2377".to_owned(),
+            ..wire::InitResponse::default()
+        }))
+    }
+
+    async fn restore(
+        &self,
+        _: Request<tonic::Streaming<wire::RestorePart>>,
+    ) -> Answer<wire::RestoreResponse> {
+        Err(Status::failed_precondition(
+            "this node is in a cluster already",
+        ))
+    }
+
+    async fn update_address(
+        &self,
+        request: Request<wire::UpdateAddressRequest>,
+    ) -> Answer<wire::UpdateAddressResponse> {
+        let request = request.into_inner();
+        Ok(Response::new(wire::UpdateAddressResponse {
+            advertise_addr: request.advertise_addr,
+            data_path_addr: "192.0.2.1".to_owned(),
         }))
     }
 
@@ -137,7 +158,7 @@ impl Local for Server {
 
     async fn leave(&self, request: Request<wire::LeaveRequest>) -> Answer<wire::LeaveResponse> {
         if request.into_inner().force {
-            Ok(Response::new(wire::LeaveResponse {}))
+            Ok(Response::new(wire::LeaveResponse::default()))
         } else {
             Err(Status::failed_precondition(
                 "this is the last manager: use --force",

@@ -97,6 +97,7 @@ pub use peers::Dialer;
 pub use proposal::Applied;
 pub use records::RecordError;
 pub use recovery::force_new_cluster;
+pub use recovery::found_with_state;
 pub use seal::Place;
 pub use seal::SealError;
 pub use seal::Sealer;

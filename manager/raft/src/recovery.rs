@@ -12,6 +12,8 @@ use crate::types::LogId;
 use crate::types::Membership;
 use crate::types::Payload;
 use crate::types::Peer;
+use crate::types::SnapshotMeta;
+use crate::types::StoredMembership;
 use crate::types::Vote;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -47,11 +49,7 @@ pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
         leader_id,
         index: last.index + 1,
     };
-    let voters = vec![BTreeSet::from([config.me.raft_id])];
-    let members = BTreeMap::from([(config.me.raft_id, Peer::from(config.me))]);
-    let membership = Membership::new(voters, members).map_err(|e| StartError::Recover {
-        reason: e.to_string(),
-    })?;
+    let membership = alone(config)?;
     let entry = Entry {
         log_id,
         payload: Payload::Membership(membership),
@@ -65,4 +63,47 @@ pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
     engine
         .commit(ops, true)
         .map_err(|source| StartError::WriteLog { source })
+}
+
+/// Founds a cluster of this member alone, in a directory that does not exist yet, whose state is
+/// `state` (as the application's snapshot) at entry `index`. Then start the member as usual; it
+/// elects itself. A directory that a crash left half made is of no use. Blocks on the disk.
+pub fn found_with_state(config: &RaftConfig, index: u64, state: Vec<u8>) -> Result<(), StartError> {
+    let mut opened = open_dir(&config.dir, &config.sealing)?;
+    if opened.image.identity.is_some() {
+        return Err(StartError::Recover {
+            reason: "the directory is in use already".to_owned(),
+        });
+    }
+    claim(&mut opened, config)?;
+    let last = LogId {
+        leader_id: LeaderId {
+            term: 1,
+            node_id: config.me.raft_id,
+        },
+        index,
+    };
+    let meta = SnapshotMeta {
+        last_log_id: Some(last),
+        last_membership: StoredMembership::new(Some(last), alone(config)?),
+    };
+    opened
+        .snapshots
+        .save(&meta, &state.into())
+        .map_err(|source| StartError::OpenSnapshot {
+            path: config.dir.clone(),
+            source,
+        })?;
+    // Frees the directory.
+    drop(opened);
+    force_new_cluster(config)
+}
+
+/// The membership of this member alone.
+fn alone(config: &RaftConfig) -> Result<Membership, StartError> {
+    let voters = vec![BTreeSet::from([config.me.raft_id])];
+    let members = BTreeMap::from([(config.me.raft_id, Peer::from(config.me))]);
+    Membership::new(voters, members).map_err(|e| StartError::Recover {
+        reason: e.to_string(),
+    })
 }

@@ -39,10 +39,15 @@ pub fn choose_address(
         .max()
         .map_or(first, |greatest| greatest + 1);
     let behind = start.clamp(first, last + 1)..=last;
-    behind
+    let choices = behind
         .chain(first..=last)
         .map(|number| from_number(network.subnet, number))
-        .find(free)
+        .filter(free);
+    // Those that a removed node may still use come last.
+    let rests = |addr: &IpAddr| state.is_resting(network.id, *addr);
+    let rested = choices.clone().find(|addr| !rests(addr));
+    rested
+        .or_else(|| choices.clone().next())
         .ok_or_else(|| AllocateError::Addresses {
             network: network.spec.name.clone(),
             subnet: network.subnet,

@@ -3,6 +3,7 @@
 use crate::allocator::AllocateError;
 use crate::api::target::TargetError;
 use crate::propose::ProposeError;
+use crate::quorum::MustStay;
 use ipnet::IpNet;
 use tonic::Status;
 use weft_proto::Name;
@@ -63,8 +64,9 @@ pub(super) enum ApiError {
     )]
     NodeNotDown { node: String, state: NodeState },
     #[error(
-        "node {node} is a manager and cannot be removed: run `weft cluster leave` on it first; if \
-         it is gone for good, wait until it is down and remove it with --force"
+        "node {node} is a manager and cannot be removed: demote it first (weft node demote), or run \
+         `weft cluster leave` on it; if it is gone for good, wait until it is down and remove it \
+         with --force"
     )]
     NodeManages { node: String },
     #[error("this very request has made the {0}, and it was removed since")]
@@ -74,6 +76,13 @@ pub(super) enum ApiError {
          try again when it reaches the others"
     )]
     Behind { wanted: u64, found: u64 },
+    #[error(
+        "node {node} is just being made a worker: wait until `weft node ls` shows it as one, then \
+         promote it again"
+    )]
+    StillManages { node: String },
+    #[error(transparent)]
+    MustStay(#[from] MustStay),
     #[error("the cluster's root certificate cannot be read; restore the managers from a backup")]
     Root(#[source] weft_pki::RootError),
     #[error("no new join token can be made")]
@@ -95,7 +104,9 @@ impl From<ApiError> for Status {
             ApiError::NameTaken { .. } => Status::already_exists(text),
             ApiError::NetworkUsed { .. }
             | ApiError::NodeNotDown { .. }
-            | ApiError::NodeManages { .. } => Status::failed_precondition(text),
+            | ApiError::NodeManages { .. }
+            | ApiError::StillManages { .. }
+            | ApiError::MustStay(_) => Status::failed_precondition(text),
             ApiError::Outdated { .. } => Status::aborted(text),
             ApiError::MadeAndGone(_) => Status::not_found(text),
             ApiError::Behind { .. } => Status::unavailable(text),

@@ -3,6 +3,9 @@
 use crate::api::error::ApiError;
 use crate::api::target;
 use crate::propose::retry::Decision;
+use crate::quorum::leaving;
+use crate::quorum::one_at_a_time;
+use crate::quorum::without;
 use crate::store::State;
 use std::sync::Arc;
 use weft_proto::NodeId;
@@ -23,6 +26,7 @@ const SELF: &str = "self";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Edit {
     availability: Option<Availability>,
+    role: Option<Role>,
     add_labels: Labels,
     remove_labels: Vec<String>,
 }
@@ -33,6 +37,7 @@ impl Edit {
         let availability = request.availability.map(read_availability).transpose()?;
         Ok(Self {
             availability,
+            role: request.role.map(read_role).transpose()?,
             add_labels: labels(request.add_labels.clone()).map_err(|e| e.within("add"))?,
             remove_labels: request.remove_labels.clone(),
         })
@@ -44,6 +49,13 @@ fn read_availability(number: i32) -> Result<Availability, ConvertError> {
         .map_err(|_| ConvertError::new(format!("{number} is unknown here")))
         .and_then(Availability::try_from)
         .map_err(|error| error.within("availability"))
+}
+
+fn read_role(number: i32) -> Result<Role, ConvertError> {
+    wire::NodeRole::try_from(number)
+        .map_err(|_| ConvertError::new(format!("{number} is unknown here")))
+        .and_then(Role::try_from)
+        .map_err(|error| error.within("role"))
 }
 
 /// The node that is meant, where `this` answers.
@@ -64,28 +76,62 @@ pub(super) fn list(state: &State) -> Vec<Arc<Node>> {
     nodes
 }
 
-/// Availability and labels. Labels that are not there are removed without complaint.
-pub(super) fn update(node: &Node, edit: &Edit) -> Decision<Node> {
+/// Availability, role and labels. Labels that are not there are removed without complaint.
+pub(super) fn update(
+    state: &State,
+    node: &Node,
+    edit: &Edit,
+    members: &[wire::ManagerMember],
+) -> Result<Decision<Node>, ApiError> {
     let mut new = node.clone();
+    let mut changes = Vec::new();
+    if let Some(role) = edit.role.filter(|role| *role != node.spec.role) {
+        changes.extend(change_role(state, node, role, members)?);
+        new.spec.role = role;
+    }
     new.spec.availability = edit.availability.unwrap_or(new.spec.availability);
     for key in &edit.remove_labels {
         new.spec.labels.remove(key);
     }
     new.spec.labels.extend(edit.add_labels.clone());
-    let changes = if new == *node {
-        Vec::new()
-    } else {
-        vec![Change::update(new.clone())]
-    };
-    Decision {
+    if new != *node {
+        changes.push(Change::update(new.clone()));
+    }
+    Ok(Decision {
         changes,
         outcome: new,
+    })
+}
+
+/// Whether a node may change its role, and what must not change meanwhile.
+fn change_role(
+    state: &State,
+    node: &Node,
+    role: Role,
+    members: &[wire::ManagerMember],
+) -> Result<Option<Change>, ApiError> {
+    let name = node.description.hostname.clone();
+    match (role, node.manager) {
+        (Role::Manager, None) => Ok(None),
+        // Its identity in the log is spent; it gets another one once it is a worker.
+        (Role::Manager, Some(_)) => Err(ApiError::StillManages { node: name }),
+        // It was to become one and never did.
+        (Role::Worker, None) => Ok(None),
+        (Role::Worker, Some(_)) => {
+            without(members, node.id.as_str(), &name, &leaving(state, members))?;
+            Ok(one_at_a_time(state))
+        }
     }
 }
 
 /// Removes a node that is gone. A manager only when nobody hears it any more, since it takes part
 /// in every decision until it leaves the group.
-pub(super) fn remove(node: &Node, force: bool) -> Result<Decision<NodeId>, ApiError> {
+pub(super) fn remove(
+    state: &State,
+    node: &Node,
+    force: bool,
+    members: &[wire::ManagerMember],
+) -> Result<Decision<NodeId>, ApiError> {
     let down = node.status.state == NodeState::Down;
     let manages = node.manager.is_some() || node.spec.role == Role::Manager;
     if manages && !(down && force) {
@@ -99,8 +145,15 @@ pub(super) fn remove(node: &Node, force: bool) -> Result<Decision<NodeId>, ApiEr
             state: node.status.state,
         });
     }
+    let mut changes = Vec::new();
+    if node.manager.is_some() {
+        let name = &node.description.hostname;
+        without(members, node.id.as_str(), name, &leaving(state, members))?;
+        changes.extend(one_at_a_time(state));
+    }
+    changes.push(Change::remove(node.clone()));
     Ok(Decision {
-        changes: vec![Change::remove(node.clone())],
+        changes,
         outcome: node.id,
     })
 }

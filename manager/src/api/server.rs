@@ -2,6 +2,7 @@
 
 use crate::api::Members;
 use crate::api::Replica;
+use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
 use crate::api::logs;
@@ -41,6 +42,7 @@ use weft_proto::Role;
 use weft_proto::ServiceId;
 use weft_proto::convert::ConvertError;
 use weft_proto::spec::NetworkSpec;
+use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
 
@@ -219,13 +221,13 @@ impl Control for ControlService {
         let done = self
             .once(id, Basis::Fresh, |state| {
                 let node = node::find(state, &request.target, this)?;
-                Ok(node::update(&node, &edit))
+                node::update(state, &node, &edit, &self.members.members())
             })
             .await?;
         let (decided, view) = done.parts();
         let node = match (decided, view) {
             (Some(node), view) => {
-                tracing::info!(node = %node.id, availability = %node.spec.availability, "node updated");
+                tracing::info!(node = %node.id, availability = %node.spec.availability, role = %node.spec.role, "node updated");
                 let stored = view.and_then(|view| view.node(node.id).cloned());
                 stored.unwrap_or_else(|| Arc::new(node))
             }
@@ -246,7 +248,7 @@ impl Control for ControlService {
         let done = self
             .transact(|state| {
                 let node = node::find(state, &request.target, this)?;
-                node::remove(&node, request.force)
+                node::remove(state, &node, request.force, &self.members.members())
             })
             .await?;
         tracing::info!(node = %done.outcome, force = request.force, "node removed");
@@ -448,5 +450,15 @@ impl Control for ControlService {
             sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             node_id: self.members.this_node().to_string(),
         }))
+    }
+
+    type BackupStream = BoxStream<'static, Result<wire::BackupPart, Status>>;
+
+    async fn backup(&self, request: Request<wire::BackupRequest>) -> Answer<Self::BackupStream> {
+        let taken_at = Timestamp::from_millis(request.get_ref().at_ms);
+        let view = self.view().await?;
+        tracing::info!(revision = view.revision(), "a backup is taken");
+        let parts = backup::parts(view, taken_at).await?;
+        Ok(Response::new(stream::iter(parts).boxed()))
     }
 }

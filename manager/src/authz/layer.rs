@@ -2,35 +2,51 @@
 
 use crate::authz::Caller;
 use crate::authz::Denied;
+use crate::authz::Roll;
 use crate::authz::authorize;
 use futures::future::Either;
 use futures::future::Ready;
 use futures::future::ready;
+use std::fmt;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use tonic::Status;
 use tower::Layer;
 use tower::Service;
+use weft_pki::PeerIdentity;
 use weft_pki::peer_of;
+use weft_pki::removed_status;
+use weft_proto::Role;
 
 /// Which listener calls come in on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 enum Listener {
-    /// The control port: callers are what their certificate says.
-    Tls,
+    /// The control port: callers are what their certificate says, and managers only as long as
+    /// this one says so too.
+    Tls(Arc<dyn Roll>),
     /// The node's own socket: whoever can open it is root on this node.
     Socket,
 }
 
 /// Answers calls that the table does not allow, before any service sees them. A layer and not an
 /// interceptor, since tonic's interceptors do not see which call it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AuthorizeLayer(Listener);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Listener::Tls(_) => "Tls",
+            Listener::Socket => "Socket",
+        })
+    }
+}
 
 impl AuthorizeLayer {
     /// For the control port, served with [`weft_pki::serve_incoming`].
-    pub fn tls() -> Self {
-        Self(Listener::Tls)
+    pub fn tls(roll: Arc<dyn Roll>) -> Self {
+        Self(Listener::Tls(roll))
     }
 
     /// For the daemon's unix socket.
@@ -45,7 +61,7 @@ impl<S> Layer<S> for AuthorizeLayer {
     fn layer(&self, inner: S) -> Authorize<S> {
         Authorize {
             inner,
-            listener: self.0,
+            listener: self.0.clone(),
         }
     }
 }
@@ -71,21 +87,47 @@ where
     }
 
     fn call(&mut self, request: http::Request<Asked>) -> Self::Future {
-        let caller = match self.listener {
+        let peer = peer_of(request.extensions());
+        let path = request.uri().path();
+        if let Some(peer) = peer.filter(|peer| peer.revoked) {
+            tracing::debug!(?peer, %path, "a node that was removed called");
+            return Either::Left(ready(Ok(removed_status(REMOVED).into_http())));
+        }
+        let caller = match &self.listener {
             Listener::Socket => Caller::LocalSocket,
-            Listener::Tls => {
-                let node = peer_of(request.extensions()).and_then(|peer| peer.node);
-                Caller::from(node.map(|node| node.role))
-            }
+            Listener::Tls(roll) => caller(peer, path, &**roll),
         };
-        match authorize(request.uri().path(), caller) {
+        match authorize(path, caller) {
             Ok(()) => Either::Right(self.inner.call(request)),
             Err(denied) => {
-                let from = peer_of(request.extensions()).map(|peer| peer.remote);
-                tracing::warn!(%caller, ?from, %denied, "call denied");
+                let from = peer.map(|peer| peer.remote);
+                if peer.and_then(|peer| peer.node).map(|node| node.role) == Some(Role::Manager) {
+                    // It was made a worker, and some call of its last moments goes on.
+                    tracing::debug!(%caller, ?from, %denied, "call denied");
+                } else {
+                    tracing::warn!(%caller, ?from, %denied, "call denied");
+                }
                 Either::Left(ready(Ok(Status::from(denied).into_http())))
             }
         }
+    }
+}
+
+/// What a node that was removed is told, whatever it asks for.
+const REMOVED: &str = "this node was removed from the cluster: join it again with a token (`weft \
+     cluster join`) to make it a new node";
+
+/// Consensus has its own rules for who counts, and must work for one who is behind with the state.
+const CONSENSUS: &str = "/weft.v1.Raft/";
+
+/// A manager that was made a worker is one, though its certificate still says manager.
+fn caller(peer: Option<PeerIdentity>, path: &str, roll: &dyn Roll) -> Caller {
+    let Some(node) = peer.and_then(|peer| peer.node) else {
+        return Caller::Anonymous;
+    };
+    match node.role {
+        Role::Manager if path.starts_with(CONSENSUS) || roll.manages(node.node) => Caller::Manager,
+        Role::Manager | Role::Worker => Caller::Worker,
     }
 }
 

@@ -1,11 +1,13 @@
 use crate::authz::AuthorizeLayer;
 use crate::authz::Caller;
 use crate::authz::Denied;
+use crate::authz::Roll;
 use crate::authz::authorize;
 use crate::authz::table::TABLE;
 use prost::Message;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use tonic::Code;
 use tonic::Status;
 use tower::Layer;
@@ -66,6 +68,8 @@ fn each_service_is_open_to_whom_it_is_for_and_to_nobody_else() {
         let expected: &[Caller] = match (service, path.as_str()) {
             (_, "/weft.v1.Ca/Issue") => &[LocalSocket, Manager, Worker, Anonymous],
             ("weft.v1.Ca" | "weft.v1.Dispatcher" | "weft.v1.Membership", _) => &[Manager, Worker],
+            // It holds the keys: only for whoever is root on a manager.
+            (_, "/weft.v1.Control/Backup") => &[LocalSocket],
             ("weft.v1.Control", _) => &[LocalSocket, Manager],
             ("weft.v1.Local", _) => &[LocalSocket],
             ("weft.v1.Raft" | "weft.v1.Peer", _) => &[Manager],
@@ -100,6 +104,15 @@ fn a_denial_says_what_to_do() {
     assert!(denied.to_string().contains("weft cluster join"));
 }
 
+/// Every manager is one, but for this.
+struct AllBut(u128);
+
+impl Roll for AllBut {
+    fn manages(&self, node: NodeId) -> bool {
+        node != NodeId::from_entropy(self.0)
+    }
+}
+
 fn request(path: &str, role: Option<Option<Role>>) -> http::Request<()> {
     let mut request = http::Request::builder().uri(path).body(()).unwrap();
     if let Some(role) = role {
@@ -109,9 +122,11 @@ fn request(path: &str, role: Option<Option<Role>>) -> http::Request<()> {
             node: NodeId::from_entropy(2),
         });
         let remote = "192.0.2.9:1".parse().unwrap();
-        request
-            .extensions_mut()
-            .insert(PeerIdentity { node, remote });
+        request.extensions_mut().insert(PeerIdentity {
+            node,
+            remote,
+            revoked: false,
+        });
     }
     request
 }
@@ -127,29 +142,78 @@ async fn code(layer: AuthorizeLayer, request: http::Request<()>) -> Code {
 #[tokio::test]
 async fn the_control_port_believes_the_certificate_and_nothing_else() {
     let list = "/weft.v1.Control/ListNodes";
-    let tls = AuthorizeLayer::tls();
+    let tls = AuthorizeLayer::tls(Arc::new(AllBut(7)));
     let manager = Some(Some(Role::Manager));
     let worker = Some(Some(Role::Worker));
-    assert_eq!(code(tls, request(list, manager)).await, Code::Ok);
-    let denied = code(tls, request(list, worker)).await;
+    assert_eq!(code(tls.clone(), request(list, manager)).await, Code::Ok);
+    let denied = code(tls.clone(), request(list, worker)).await;
     assert_eq!(denied, Code::PermissionDenied);
     for nobody in [Some(None), None] {
-        let denied = code(tls, request(list, nobody)).await;
+        let denied = code(tls.clone(), request(list, nobody)).await;
         assert_eq!(denied, Code::Unauthenticated);
     }
     let issue = request("/weft.v1.Ca/Issue", Some(None));
-    assert_eq!(code(tls, issue).await, Code::Ok);
+    assert_eq!(code(tls.clone(), issue).await, Code::Ok);
     let init = request("/weft.v1.Local/Init", manager);
-    assert_eq!(code(tls, init).await, Code::PermissionDenied);
+    assert_eq!(code(tls.clone(), init).await, Code::PermissionDenied);
 }
 
 #[tokio::test]
 async fn the_local_socket_is_not_a_manager() {
     let local = AuthorizeLayer::local();
     let info = request("/weft.v1.Local/Info", None);
-    assert_eq!(code(local, info).await, Code::Ok);
+    assert_eq!(code(local.clone(), info).await, Code::Ok);
     let vote = request("/weft.v1.Raft/Vote", None);
-    assert_eq!(code(local, vote).await, Code::PermissionDenied);
+    assert_eq!(code(local.clone(), vote).await, Code::PermissionDenied);
     let unknown = request("/weft.v1.Local/Nothing", None);
-    assert_eq!(code(local, unknown).await, Code::Unimplemented);
+    assert_eq!(code(local.clone(), unknown).await, Code::Unimplemented);
+}
+
+fn of(node: u128, path: &str, revoked: bool) -> http::Request<()> {
+    let mut request = request(path, None);
+    let node = NodeIdentity {
+        cluster: ClusterId::from_entropy(1),
+        role: Role::Manager,
+        node: NodeId::from_entropy(node),
+    };
+    request.extensions_mut().insert(PeerIdentity {
+        node: Some(node),
+        remote: "192.0.2.9:1".parse().unwrap(),
+        revoked,
+    });
+    request
+}
+
+#[tokio::test]
+async fn a_manager_that_was_made_a_worker_is_one_whatever_its_certificate_says() {
+    let tls = AuthorizeLayer::tls(Arc::new(AllBut(7)));
+    let list = "/weft.v1.Control/ListNodes";
+    assert_eq!(code(tls.clone(), of(6, list, false)).await, Code::Ok);
+    let denied = code(tls.clone(), of(7, list, false)).await;
+    assert_eq!(denied, Code::PermissionDenied);
+    for path in [
+        "/weft.v1.Ca/Renew",
+        "/weft.v1.Membership/GetStanding",
+        // One that is behind must be able to follow a leader it does not know yet.
+        "/weft.v1.Raft/Append",
+    ] {
+        assert_eq!(
+            code(tls.clone(), of(7, path, false)).await,
+            Code::Ok,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_removed_node_hears_that_it_was_removed_and_nothing_else() {
+    let layer = AuthorizeLayer::tls(Arc::new(AllBut(7)));
+    for path in described_calls() {
+        let inner = service_fn(|_: http::Request<()>| async {
+            Ok::<_, Infallible>(http::Response::new(String::new()))
+        });
+        let answer = layer.layer(inner).oneshot(of(6, &path, true)).await;
+        let status = Status::from_header_map(answer.unwrap().headers()).unwrap();
+        assert!(weft_pki::says_removed(&status), "{path}: {status}");
+    }
 }

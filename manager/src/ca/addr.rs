@@ -38,7 +38,7 @@ pub(super) fn read_advertise(text: &str) -> Result<SocketAddr, AddressError> {
 }
 
 /// Refuses addresses that say nothing to other nodes.
-pub(super) fn check_advertise(addr: SocketAddr) -> Result<(), AddressError> {
+pub(crate) fn check_advertise(addr: SocketAddr) -> Result<(), AddressError> {
     check_reachable(ADVERTISE, addr.ip())?;
     if addr.port() == 0 {
         return Err(AddressError::NoPort { flag: ADVERTISE });

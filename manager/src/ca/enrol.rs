@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use weft_pki::Root;
 use weft_pki::RootCert;
+use weft_pki::RootError;
 use weft_proto::NodeId;
 use weft_proto::Role;
 use weft_proto::command::Change;
@@ -104,7 +105,7 @@ pub(super) fn enrol(
 }
 
 /// A node that nobody heard of yet.
-pub(super) fn new_node(
+pub(crate) fn new_node(
     id: NodeId,
     description: NodeDescription,
     number: weft_proto::addr::NodeNumber,
@@ -142,7 +143,11 @@ pub(super) fn cluster(state: &State) -> Result<Arc<Cluster>, CaError> {
 
 /// What signs the cluster's certificates.
 pub(super) fn root(cluster: &Cluster) -> Result<Root, CaError> {
+    root_of(cluster).map_err(CaError::Root)
+}
+
+pub(super) fn root_of(cluster: &Cluster) -> Result<Root, RootError> {
     let der = CertificateDer::from(cluster.root_certificate.clone());
-    let certificate = RootCert::from_der(der).map_err(CaError::Root)?;
-    Root::from_pem(&certificate.to_pem(), &cluster.root_key).map_err(CaError::Root)
+    let certificate = RootCert::from_der(der)?;
+    Root::from_pem(&certificate.to_pem(), &cluster.root_key)
 }

@@ -7,6 +7,7 @@
 mod addr;
 mod admit;
 mod bootstrap;
+mod certify;
 mod enrol;
 mod error;
 mod pace;
@@ -15,9 +16,13 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use addr::check_advertise;
 pub use bootstrap::BootstrapError;
 pub use bootstrap::Founded;
 pub use bootstrap::Founding;
 pub use bootstrap::bootstrap;
+pub use certify::CertifyError;
+pub use certify::certify;
+pub(crate) use enrol::new_node;
 pub use error::AddressError;
 pub use server::CaService;

@@ -24,6 +24,7 @@ use weft_pki::NodeIdentity;
 use weft_pki::issue;
 use weft_pki::peer_of;
 use weft_proto::NodeId;
+use weft_proto::Role;
 use weft_proto::object::Node;
 use weft_proto::time::Clock;
 use weft_proto::wire;
@@ -150,8 +151,12 @@ impl CaService {
         let node = view
             .node(caller.node)
             .ok_or(CaError::Removed(caller.node))?;
-        // What the node is now, which need not be what its old certificate says.
-        let role = node.spec.role;
+        // What the node is now, which need not be what its old certificate says, nor what it is
+        // to become: a manager votes until the others have let it go.
+        let role = match node.manager {
+            Some(_) => Role::Manager,
+            None => Role::Worker,
+        };
         let identity = NodeIdentity { role, ..caller };
         let ttl = cluster.settings.certificate_ttl;
         let root = enrol::root(&cluster)?;

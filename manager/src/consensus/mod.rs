@@ -9,8 +9,10 @@ mod machine;
 mod proposer;
 mod rounds;
 mod serve;
+mod settings;
 
 pub use dialer::ManagerDialer;
 pub use machine::StoreMachine;
 pub use proposer::ClusterProposer;
 pub use proposer::ProposerWork;
+pub use settings::settings;

@@ -12,6 +12,7 @@ mod report;
 mod reporter;
 mod server;
 mod session;
+mod standing;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -123,7 +123,7 @@ impl Dispatcher {
         // It may have joined through another manager, just now.
         let view = self.shared.proposer.fresh_view().await;
         let view = view.map_err(|error| Status::unavailable(error.to_string()))?;
-        view.node(node).ok_or_else(removed)?;
+        view.node(node).ok_or_else(|| removed(&view, node))?;
         // The session looks at this manager's own state.
         self.shared.store.wait_for(view.revision()).await;
         Ok(())

@@ -5,7 +5,9 @@ use crate::dispatcher::feed::Feed;
 use crate::dispatcher::presence::Seat;
 use crate::dispatcher::report;
 use crate::dispatcher::server::Shared;
+use crate::dispatcher::standing::Standing;
 use crate::logs::SessionLogs;
+use crate::store::State;
 use crate::store::View;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +73,7 @@ async fn converse(
         looked: Instant::now(),
         said: Instant::now(),
         feed,
+        standing: Standing::default(),
         seat,
         logs,
         outbound,
@@ -102,6 +105,7 @@ struct Session<'a> {
     /// When the agent was told something of the state last.
     said: Instant,
     feed: Feed,
+    standing: Standing,
     seat: Seat,
     logs: SessionLogs,
     outbound: &'a Outbound,
@@ -168,8 +172,13 @@ impl Session<'_> {
                 permit = room(self.outbound, look_at), if look_at.is_some() => {
                     let Ok(permit) = permit else { return gone() };
                     let view = views.borrow_and_update().clone();
-                    if view.node(self.node).is_none() {
-                        return removed();
+                    let Some(node) = view.node(self.node) else {
+                        return removed(&view, self.node);
+                    };
+                    if let Some(standing) = self.standing.changed(node) {
+                        permit.send(Ok(standing));
+                        look_at = Some(Instant::now());
+                        continue;
                     }
                     if let Some(delta) = self.look(view) {
                         permit.send(Ok(assignments(&delta)));
@@ -253,8 +262,12 @@ fn gone() -> Status {
     Status::cancelled("the agent ended the session")
 }
 
-pub(super) fn removed() -> Status {
-    Status::permission_denied(
-        "this node was removed from the cluster: `weft leave --force` and `weft join` make it a new one",
-    )
+/// Told beyond doubt only to one that is known to have been removed: it will end its tasks.
+pub(super) fn removed(view: &State, node: NodeId) -> Status {
+    const WORDS: &str =
+        "this node was removed from the cluster: `weft cluster join` makes it a new one";
+    match view.removed_node(node) {
+        Some(_) => weft_pki::removed_status(WORDS),
+        None => Status::permission_denied(WORDS),
+    }
 }

@@ -231,12 +231,19 @@ impl Office {
         let mut views = self.store.subscribe();
         loop {
             let view = views.borrow_and_update().clone();
-            let step = membership::plan(&view, &self.raft.status().borrow());
+            let step = membership::plan(&view, &self.raft.status().borrow(), Instant::now());
             if let Some(step) = step {
-                let done = match step {
+                let done = match step.clone() {
                     MembershipStep::AddLearner(member) => self.raft.add_learner(member).await,
                     MembershipStep::Promote(id) => self.raft.promote(id, CATCH_UP).await,
+                    MembershipStep::Move(member) => self.raft.update_addr(member).await,
+                    MembershipStep::HandOver(to) => self.raft.transfer_leader(to).await,
                     MembershipStep::Remove(id) => self.raft.remove(id).await,
+                    MembershipStep::Retire(node) => {
+                        self.propose("membership", vec![Change::update(*node)])
+                            .await;
+                        Ok(())
+                    }
                 };
                 match done {
                     Ok(()) => tracing::info!(?step, "membership changed"),

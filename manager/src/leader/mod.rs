@@ -9,5 +9,7 @@ mod membership;
 
 pub use control::ControlLoops;
 pub use liveness::Liveness;
+pub use membership::ANSWERS_WITHIN;
 pub use membership::MembershipStep;
+pub use membership::answering;
 pub use membership::plan as plan_membership;

@@ -2,10 +2,13 @@
 
 use crate::api::Members;
 use crate::consensus::ClusterProposer;
+use crate::leader::ANSWERS_WITHIN;
+use crate::leader::answering;
 use crate::logs::Peers;
 use crate::store::Store;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use weft_proto::NodeId;
@@ -13,13 +16,11 @@ use weft_proto::object::NodeState;
 use weft_proto::wire::ManagerMember;
 use weft_raft::RaftNode;
 
-/// A member that has not answered the leader for this long is shown as unreachable.
-const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
-
 pub(super) struct Group {
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
     store: Arc<Store>,
+    told: Mutex<Told>,
 }
 
 impl Group {
@@ -28,6 +29,20 @@ impl Group {
             raft,
             proposer,
             store,
+            told: Mutex::default(),
+        }
+    }
+}
+
+/// What the leader said about who answers, and when.
+type Told = Option<(Instant, BTreeSet<u64>)>;
+
+impl Group {
+    /// The leader said that these members answer it.
+    pub(super) fn told(&self, answering: Vec<u64>, now: Instant) {
+        // An older leader says nothing; it itself answers always.
+        if !answering.is_empty() {
+            *self.told.lock() = Some((now, answering.into_iter().collect()));
         }
     }
 }
@@ -53,14 +68,17 @@ impl Members for Group {
             view.node(node)
                 .is_some_and(|n| n.status.state == NodeState::Down)
         };
-        let reachable = |member: &weft_raft::Member| {
-            let acked = |at| now.saturating_duration_since(at) < UNREACHABLE_AFTER;
-            let answers = status
-                .followers
-                .get(&member.raft_id)
-                .is_some_and(|follower| follower.last_ack.is_some_and(acked));
-            // Only the leader hears of the others; elsewhere what it wrote down must do.
-            !down(member.node_id) && (!status.is_leader || *member == status.me || answers)
+        // Only the leader hears of the others; elsewhere what it told, or wrote down, must do.
+        let heard = if status.is_leader {
+            Some(answering(&status, now))
+        } else {
+            let told = self.told.lock().clone();
+            let fresh = |at| now.saturating_duration_since(at) < ANSWERS_WITHIN;
+            told.filter(|(at, _)| fresh(*at)).map(|(_, heard)| heard)
+        };
+        let reachable = |member: &weft_raft::Member| match &heard {
+            Some(heard) => heard.contains(&member.raft_id.0),
+            None => !down(member.node_id),
         };
         let member = |member: &weft_raft::Member| ManagerMember {
             node_id: member.node_id.to_string(),

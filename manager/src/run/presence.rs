@@ -3,6 +3,7 @@
 use crate::consensus::ClusterProposer;
 use crate::dispatcher::Presence;
 use crate::leader::Liveness;
+use crate::run::group::Group;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ pub(super) async fn report(
     proposer: Arc<ClusterProposer>,
     presence: Arc<Presence>,
     liveness: Arc<Liveness>,
+    group: Arc<Group>,
     stop: CancellationToken,
 ) {
     loop {
@@ -38,8 +40,12 @@ pub(super) async fn report(
         };
         let mut peer = proposer.peer(leader);
         let told = timeout(PERIOD, peer.presence(wire::PresenceRequest { heard })).await;
-        if let Ok(Err(status)) = told {
-            tracing::debug!(%leader, %status, "the leader did not take the report; the next one follows");
+        match told {
+            Ok(Ok(answer)) => group.told(answer.into_inner().answering, Instant::now()),
+            Ok(Err(status)) => {
+                tracing::debug!(%leader, %status, "the leader did not take the report; the next one follows");
+            }
+            Err(_) => {}
         }
     }
 }

@@ -3,7 +3,6 @@
 use crate::store::State;
 use crate::store::Store;
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -13,7 +12,6 @@ use weft_pki::NodeIdentity;
 use weft_proto::ClusterId;
 use weft_proto::NodeId;
 use weft_proto::Role;
-use weft_proto::object::ObjectKey;
 use weft_raft::RaftNode;
 use weft_raft::RaftStatus;
 
@@ -21,11 +19,7 @@ use weft_raft::RaftStatus;
 /// own departure, or the word that it was removed, is on its way.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many removed nodes are remembered. Each is two small entries in a set that every connection
-/// asks; the oldest are forgotten, and their certificates have the best chance to have expired.
-const REMEMBERED: usize = 4096;
-
-/// Refuses, until `stop`, the nodes that vanish from the store.
+/// Refuses, until `stop`, the nodes that the state remembers as removed.
 pub(super) async fn follow(
     store: Arc<Store>,
     raft: RaftNode,
@@ -33,17 +27,15 @@ pub(super) async fn follow(
     live: Arc<LiveCredentials>,
     stop: CancellationToken,
 ) {
-    let mut removed = Removed::default();
+    let mut refused = Refused::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(PERIOD) => {}
         }
         let members = in_the_log(&raft.status().borrow());
-        let view = store.view();
-        let touched = touched(&store, removed.revision, view.revision());
-        if removed.look(&view, touched, &members) {
-            live.set_revoked(removed.identities(cluster));
+        if refused.look(&store.view(), &members) {
+            live.set_revoked(refused.identities(cluster));
         }
     }
 }
@@ -55,70 +47,34 @@ fn in_the_log(status: &RaftStatus) -> BTreeSet<NodeId> {
     members.map(|member| member.node_id).collect()
 }
 
-/// The nodes that changed after one revision and not after another. None when that is no longer
-/// known; then those that were seen before are all there is to go by.
-fn touched(store: &Store, after: u64, until: u64) -> BTreeSet<NodeId> {
-    let sets = store.changes_since(after).unwrap_or_default();
-    let sets = sets.iter().filter(|set| set.revision <= until);
-    let keys = sets.flat_map(|set| set.changed.iter());
-    keys.filter_map(|key| match key {
-        ObjectKey::Node(id) => Some(*id),
-        ObjectKey::Cluster | ObjectKey::Network(_) | ObjectKey::Service(_) | ObjectKey::Task(_) => {
-            None
-        }
-    })
-    .collect()
-}
-
-/// The nodes that were there and are no longer. Pure.
+/// The nodes that are refused. Pure.
 #[derive(Debug, Default)]
-struct Removed {
-    revision: u64,
-    known: BTreeSet<NodeId>,
-    /// Missed at the last look, or still a member of the log.
-    leaving: BTreeSet<NodeId>,
-    /// Oldest first.
-    gone: VecDeque<NodeId>,
+struct Refused {
+    /// Removed at the last look.
+    missed: BTreeSet<NodeId>,
+    nodes: BTreeSet<NodeId>,
 }
 
-impl Removed {
-    /// Looks once, knowing that `touched` changed meanwhile; whether others are to be refused than
-    /// before.
-    fn look(
-        &mut self,
-        state: &State,
-        touched: BTreeSet<NodeId>,
-        members: &BTreeSet<NodeId>,
-    ) -> bool {
-        let missed = self.leaving.clone();
-        let mut changed = false;
-        if state.revision() != self.revision {
-            self.revision = state.revision();
-            let nodes: BTreeSet<NodeId> = state.nodes().map(|node| node.id).collect();
-            let known = std::mem::replace(&mut self.known, nodes);
-            // Who came and went between two looks is among those touched only.
-            self.leaving.extend(known.into_iter().chain(touched));
-            self.leaving.retain(|id| !self.known.contains(id));
-            let before = self.gone.len();
-            self.gone.retain(|id| !self.known.contains(id));
-            changed = self.gone.len() != before;
-            self.leaving.retain(|id| !self.gone.contains(id));
+impl Refused {
+    /// Looks once; whether others are to be refused than before.
+    fn look(&mut self, state: &State, members: &BTreeSet<NodeId>) -> bool {
+        let removed = state.removed_nodes().map(|node| node.id);
+        let removed: BTreeSet<NodeId> = removed.filter(|id| !members.contains(id)).collect();
+        let missed = std::mem::replace(&mut self.missed, removed);
+        let now: BTreeSet<NodeId> = missed.intersection(&self.missed).copied().collect();
+        if now == self.nodes {
+            return false;
         }
-        for id in missed.difference(members) {
-            if self.leaving.remove(id) {
-                tracing::info!(node = %id, "a removed node is refused from now on");
-                self.gone.push_back(*id);
-                changed = true;
-            }
+        for id in now.difference(&self.nodes) {
+            tracing::info!(node = %id, "a removed node is refused from now on");
         }
-        let excess = self.gone.len().saturating_sub(REMEMBERED);
-        self.gone.drain(..excess);
-        changed
+        self.nodes = now;
+        true
     }
 
     /// In both roles: a manager may have been a worker.
     fn identities(&self, cluster: ClusterId) -> impl Iterator<Item = NodeIdentity> {
-        self.gone.iter().flat_map(move |node| {
+        self.nodes.iter().flat_map(move |node| {
             [Role::Worker, Role::Manager].map(|role| NodeIdentity {
                 cluster,
                 role,
@@ -137,15 +93,11 @@ mod tests {
     use weft_proto::command::Change;
     use weft_proto::object::Node;
 
-    fn cluster(nodes: &[u16]) -> (FakeProposer, Removed) {
+    fn cluster(nodes: &[u16]) -> (FakeProposer, Refused) {
         let objects = nodes.iter().map(|n| node(*n).into()).collect();
-        let (fake, mut removed) = (FakeProposer::new(objects), Removed::default());
-        assert!(!look(&mut removed, &fake, &members(&[1])));
-        (fake, removed)
-    }
-
-    fn look(removed: &mut Removed, fake: &FakeProposer, members: &BTreeSet<NodeId>) -> bool {
-        removed.look(&fake.view(), BTreeSet::new(), members)
+        let (fake, mut refused) = (FakeProposer::new(objects), Refused::default());
+        assert!(!refused.look(&fake.view(), &members(&[1])));
+        (fake, refused)
     }
 
     fn members(of: &[u16]) -> BTreeSet<NodeId> {
@@ -158,61 +110,54 @@ mod tests {
         fake.write(vec![Change::remove(node)]);
     }
 
-    fn refused(removed: &Removed) -> Vec<NodeIdentity> {
-        removed.identities(ClusterId::from_entropy(1)).collect()
+    fn refused_by(refused: &Refused) -> Vec<NodeIdentity> {
+        refused.identities(ClusterId::from_entropy(1)).collect()
     }
 
     #[test]
     fn a_removed_node_is_refused_in_both_roles_at_the_second_look() {
-        let (fake, mut removed) = cluster(&[1, 2]);
+        let (fake, mut refused) = cluster(&[1, 2]);
         remove(&fake, 2);
-        assert!(!look(&mut removed, &fake, &members(&[1])));
-        assert!(refused(&removed).is_empty());
-        assert!(look(&mut removed, &fake, &members(&[1])));
-        let refused = refused(&removed);
-        let roles = refused.iter().map(|identity| identity.role);
+        assert!(!refused.look(&fake.view(), &members(&[1])));
+        assert!(refused_by(&refused).is_empty());
+        assert!(refused.look(&fake.view(), &members(&[1])));
+        let all = refused_by(&refused);
+        let roles = all.iter().map(|identity| identity.role);
         assert_eq!(roles.collect::<Vec<_>>(), [Role::Worker, Role::Manager]);
-        assert!(refused.iter().all(|identity| identity.node == node_id(2)));
-        assert!(!look(&mut removed, &fake, &members(&[1])), "nothing new");
+        assert!(all.iter().all(|identity| identity.node == node_id(2)));
+        assert!(!refused.look(&fake.view(), &members(&[1])), "nothing new");
     }
 
     #[test]
     fn a_removed_manager_is_heard_until_the_log_has_let_it_go() {
-        let (fake, mut removed) = cluster(&[1, 2]);
+        let (fake, mut refused) = cluster(&[1, 2]);
         remove(&fake, 2);
         for _ in 0..5 {
-            assert!(!look(&mut removed, &fake, &members(&[1, 2])));
+            assert!(!refused.look(&fake.view(), &members(&[1, 2])));
         }
-        assert!(look(&mut removed, &fake, &members(&[1])));
+        assert!(!refused.look(&fake.view(), &members(&[1])));
+        assert!(refused.look(&fake.view(), &members(&[1])));
     }
 
     #[test]
     fn a_node_that_is_there_again_is_welcome() {
-        let (fake, mut removed) = cluster(&[1, 2]);
+        let (fake, mut refused) = cluster(&[1, 2]);
         remove(&fake, 2);
-        look(&mut removed, &fake, &members(&[1]));
-        look(&mut removed, &fake, &members(&[1]));
+        refused.look(&fake.view(), &members(&[1]));
+        refused.look(&fake.view(), &members(&[1]));
         fake.write(vec![Change::create(node(2))]);
-        assert!(look(&mut removed, &fake, &members(&[1])));
-        assert!(refused(&removed).is_empty());
+        assert!(refused.look(&fake.view(), &members(&[1])));
+        assert!(refused_by(&refused).is_empty());
     }
 
     #[test]
-    fn a_node_that_came_and_went_between_two_looks_is_refused() {
-        let (fake, mut removed) = cluster(&[1]);
-        fake.write(vec![Change::create(node(2))]);
+    fn a_removal_that_came_in_a_snapshot_is_known_as_well() {
+        let (fake, _) = cluster(&[1, 2]);
         remove(&fake, 2);
-        removed.look(&fake.view(), members(&[2]), &members(&[1]));
-        assert!(look(&mut removed, &fake, &members(&[1])));
-        assert_eq!(refused(&removed).len(), 2);
-    }
-
-    #[test]
-    fn the_memory_of_removed_nodes_is_bounded() {
-        let mut removed = Removed::default();
-        let all = 0..u128::try_from(REMEMBERED).unwrap() + 10;
-        removed.leaving = all.map(node_id).collect();
-        assert!(removed.look(&State::default(), BTreeSet::new(), &BTreeSet::new()));
-        assert_eq!(removed.gone.len(), REMEMBERED);
+        let state = State::from_snapshot(fake.view().to_snapshot());
+        let mut fresh = Refused::default();
+        fresh.look(&state, &members(&[1]));
+        assert!(fresh.look(&state, &members(&[1])));
+        assert_eq!(refused_by(&fresh).len(), 2);
     }
 }

@@ -103,6 +103,9 @@ fn apply_change(
         Change::Delete { key, expect } => {
             check(state, key, expect)?;
             check_removal(state, key)?;
+            if let ObjectKey::Node(id) = key {
+                state.bury_node(id, at);
+            }
             Ok(state.delete(key).map(Step::Deleted))
         }
         Change::Put { object, expect } => {
@@ -117,6 +120,9 @@ fn apply_change(
             let item = Item::from(object.with_meta(meta));
             check_claims(state, &item)?;
             check_rules(state, &item)?;
+            if let ObjectKey::Node(id) = key {
+                state.unbury(id);
+            }
             state.put(item.clone());
             Ok(Some(Step::Put(item)))
         }

@@ -6,6 +6,7 @@ use crate::store::item::Item;
 use rpds::QueueSync;
 use rpds::RedBlackTreeMapSync;
 use rpds::RedBlackTreeSetSync;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
@@ -21,8 +22,10 @@ use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
+use weft_proto::object::RemovedNode;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::time::Timestamp;
 
 /// How long a command is remembered so that a retried one is recognised, by the times stamped into
 /// commands: longer than proposers and the command line try again.
@@ -32,6 +35,13 @@ const RECENT_MIN: usize = 8192;
 /// At most so many, for the memory's sake: about 30 MB, reached after half a minute of thousands
 /// per second.
 const RECENT_MAX: usize = 131_072;
+
+/// How many removed nodes are remembered: their certificates are refused for as long, and a day of
+/// removals is far less. The oldest are forgotten first, without looking at any clock.
+const REMOVED_NODES: usize = 4096;
+
+/// Of so many of them the addresses of their tasks are remembered, so that others get them last.
+const RESTING_NODES: usize = 64;
 
 type Table<K, V> = RedBlackTreeMapSync<K, Arc<V>>;
 
@@ -50,6 +60,9 @@ pub struct State {
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
     recent: RedBlackTreeMapSync<CommandId, Arc<AppliedCommand>>,
     recent_order: QueueSync<Arc<AppliedCommand>>,
+    removed: RedBlackTreeMapSync<NodeId, Arc<RemovedNode>>,
+    removed_order: QueueSync<NodeId>,
+    resting: RedBlackTreeMapSync<(NetworkId, IpAddr), NodeId>,
 }
 
 impl State {
@@ -78,6 +91,21 @@ impl State {
     /// One node.
     pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
         self.nodes.get(&id)
+    }
+
+    /// The nodes that were members once, as far as remembered.
+    pub fn removed_nodes(&self) -> impl Iterator<Item = &Arc<RemovedNode>> {
+        self.removed.values()
+    }
+
+    /// What is remembered of a node that was a member once.
+    pub fn removed_node(&self, id: NodeId) -> Option<&Arc<RemovedNode>> {
+        self.removed.get(&id)
+    }
+
+    /// Whether a task of a node that was removed may still use an address, though nobody holds it.
+    pub fn is_resting(&self, network: NetworkId, addr: IpAddr) -> bool {
+        self.resting.contains_key(&(network, addr))
     }
 
     /// All networks, by id.
@@ -181,6 +209,12 @@ impl State {
             revision: self.revision,
             objects,
             recent,
+            removed: self
+                .removed_order
+                .iter()
+                .filter_map(|id| self.removed.get(id))
+                .map(|node| RemovedNode::clone(node))
+                .collect(),
         }
     }
 
@@ -196,6 +230,9 @@ impl State {
         }
         for applied in snapshot.recent {
             state.remember(applied);
+        }
+        for node in snapshot.removed {
+            state.bury(node);
         }
         state
     }
@@ -282,6 +319,70 @@ impl State {
             }
         }
         Some(item)
+    }
+
+    /// Remembers a node that is about to be removed.
+    pub(super) fn bury_node(&mut self, id: NodeId, at: Timestamp) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        let live = self
+            .tasks_of_node(id)
+            .filter(|task| !task.status.state.is_terminal());
+        let addresses = live.flat_map(|task| task.addresses.iter());
+        self.bury(RemovedNode {
+            id,
+            hostname: node.description.hostname.clone(),
+            number: node.number,
+            at,
+            addresses: addresses.map(|(network, addr)| (*network, *addr)).collect(),
+        });
+    }
+
+    /// A node that is there was not removed.
+    pub(super) fn unbury(&mut self, id: NodeId) {
+        self.rest_no_more(id);
+        if self.removed.remove_mut(&id) {
+            self.removed_order = self
+                .removed_order
+                .iter()
+                .filter(|other| **other != id)
+                .copied()
+                .collect();
+        }
+    }
+
+    /// The addresses of a removed node's tasks are like any others again.
+    fn rest_no_more(&mut self, id: NodeId) {
+        let Some(node) = self.removed.get(&id).filter(|n| !n.addresses.is_empty()) else {
+            return;
+        };
+        let mut node = RemovedNode::clone(node);
+        for resting in std::mem::take(&mut node.addresses) {
+            if self.resting.get(&resting) == Some(&id) {
+                self.resting.remove_mut(&resting);
+            }
+        }
+        self.removed.insert_mut(id, Arc::new(node));
+    }
+
+    fn bury(&mut self, node: RemovedNode) {
+        self.unbury(node.id);
+        self.removed_order.enqueue_mut(node.id);
+        for resting in &node.addresses {
+            self.resting.insert_mut(*resting, node.id);
+        }
+        self.removed.insert_mut(node.id, Arc::new(node));
+        let long_ago = self.removed_order.len().checked_sub(RESTING_NODES + 1);
+        if let Some(id) = long_ago.and_then(|at| self.removed_order.iter().nth(at).copied()) {
+            self.rest_no_more(id);
+        }
+        while self.removed_order.len() > REMOVED_NODES {
+            if let Some(oldest) = self.removed_order.peek().copied() {
+                self.removed.remove_mut(&oldest);
+            }
+            self.removed_order.dequeue_mut();
+        }
     }
 
     /// Gives back what an object has for itself, except what it is to `keep`.

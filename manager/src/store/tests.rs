@@ -220,3 +220,30 @@ async fn watchers_get_every_change_in_order_or_are_told_that_they_lag() {
     assert_eq!(store.changes_since(3), Err(Lagged(3)));
     assert_eq!(store.changes_since(4), Ok(vec![]));
 }
+
+#[test]
+fn a_removed_node_is_remembered_across_snapshots_and_its_addresses_rest() {
+    let objects = vec![cluster().into(), node(1).into(), network(1).into()];
+    let mut world = state(objects);
+    let addr: std::net::IpAddr = "10.0.1.9".parse().unwrap();
+    let mut live = task(1, &service(1, 1))
+        .on(&node(1))
+        .state(TaskState::Running);
+    live.addresses.insert(network_id(1), addr);
+    world = apply(&world, 100, &command(100, vec![Change::create(live)])).state;
+    let gone = Node::clone(world.node(node_id(1)).unwrap());
+    let removed = apply(&world, 101, &command(101, vec![Change::remove(gone)]));
+    removed.result.unwrap();
+    for world in [
+        removed.state.clone(),
+        State::from_snapshot(removed.state.to_snapshot()),
+    ] {
+        let known = world.removed_node(node_id(1)).unwrap();
+        assert_eq!(known.hostname, "n1");
+        assert_eq!(known.at, Timestamp::from_millis(5));
+        assert!(world.is_resting(network_id(1), addr));
+        let back = apply(&world, 102, &command(102, vec![Change::create(node(1))])).state;
+        assert!(back.removed_node(node_id(1)).is_none());
+        assert!(!back.is_resting(network_id(1), addr));
+    }
+}

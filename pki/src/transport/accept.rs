@@ -130,15 +130,19 @@ async fn handshake(
         .map(NodeIdentity::from_certificate)
         .transpose()
         .map_err(io::Error::other)?;
+    let revoked = node.is_some_and(|node| live.revoked().contains(&node));
     let ending = match node {
+        // Let in to be told that it is not welcome, like a stranger.
+        Some(_) if revoked => limited(anonymous)?,
         Some(node) => guarded(node, remote, live),
         None => limited(anonymous)?,
     };
-    Ok(ServerStream::new(
-        tls,
-        PeerIdentity { node, remote },
-        ending,
-    ))
+    let peer = PeerIdentity {
+        node,
+        remote,
+        revoked,
+    };
+    Ok(ServerStream::new(tls, peer, ending))
 }
 
 /// A node's connection lasts until the node is no longer welcome, which may be already.

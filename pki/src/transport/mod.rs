@@ -5,6 +5,7 @@ mod connect;
 mod ending;
 mod error;
 mod peer;
+mod removed;
 mod server;
 
 pub use accept::serve_incoming;
@@ -17,4 +18,6 @@ pub use error::explain;
 pub use peer::PeerIdentity;
 pub use peer::ServerStream;
 pub use peer::peer_of;
+pub use removed::removed_status;
+pub use removed::says_removed;
 pub use server::server;

@@ -24,6 +24,8 @@ pub struct PeerIdentity {
     pub node: Option<NodeIdentity>,
     /// Where the connection comes from.
     pub remote: SocketAddr,
+    /// The node is no longer welcome: whoever answers must say so and nothing else.
+    pub revoked: bool,
 }
 
 /// The peer of the call whose request has these extensions; `None` when the call did not come in

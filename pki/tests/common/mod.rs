@@ -92,7 +92,10 @@ impl Service<Request<Body>> for WhoCalls {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let peer = weft_pki::peer_of(request.extensions()).expect("a peer");
-        let name = peer.node.map_or("nobody".to_owned(), |node| node.uri());
+        let mut name = peer.node.map_or("nobody".to_owned(), |node| node.uri());
+        if peer.revoked {
+            name.push_str(REVOKED);
+        }
         let response = Response::builder()
             .header("content-type", "application/grpc")
             .header("grpc-status", "0")
@@ -138,6 +141,9 @@ impl Node {
         self.stop.take();
     }
 }
+
+/// What the name of a caller ends with who is no longer welcome.
+pub(crate) const REVOKED: &str = " (revoked)";
 
 /// Calls and returns who the other side thinks is calling.
 pub(crate) async fn call(channel: &Channel) -> Result<String, tonic::Status> {

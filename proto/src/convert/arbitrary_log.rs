@@ -20,6 +20,7 @@ use crate::command::StoreSnapshot;
 use crate::convert::arbitrary::*;
 use crate::object::Object;
 use crate::object::ObjectKey;
+use crate::object::RemovedNode;
 use crate::object::Task;
 use crate::object::TaskStatus;
 use crate::task_state::DesiredState;
@@ -142,12 +143,26 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
         result,
     });
     let recent = vec(applied, 0..4);
-    (any::<u64>(), vec(object(), 0..4), recent).prop_map(|(revision, objects, recent)| {
-        StoreSnapshot {
-            revision,
-            objects,
-            recent,
-        }
+    let addresses = vec((network_id(), ip()), 0..3);
+    let removed = (node_id(), text(), 1..=u16::MAX, any::<i64>(), addresses);
+    let removed = removed.prop_map(|(id, hostname, number, at, addresses)| RemovedNode {
+        addresses,
+        id,
+        hostname,
+        number: number.try_into().unwrap(),
+        at: Timestamp::from_millis(at),
+    });
+    let all = (
+        any::<u64>(),
+        vec(object(), 0..4),
+        recent,
+        vec(removed, 0..4),
+    );
+    all.prop_map(|(revision, objects, recent, removed)| StoreSnapshot {
+        revision,
+        objects,
+        recent,
+        removed,
     })
 }
 

@@ -6,7 +6,9 @@ use crate::convert::ConvertError;
 use crate::convert::command;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::node::read_number;
 use crate::convert::object;
+use crate::object::RemovedNode;
 use crate::time::Timestamp;
 use crate::wire;
 use prost::Message;
@@ -34,6 +36,7 @@ impl From<&StoreSnapshot> for wire::StoreSnapshot {
             revision: snapshot.revision,
             objects: snapshot.objects.iter().map(Into::into).collect(),
             recent: snapshot.recent.iter().map(Into::into).collect(),
+            removed: snapshot.removed.iter().map(Into::into).collect(),
         }
     }
 }
@@ -43,6 +46,7 @@ fn read(wire: wire::StoreSnapshot) -> Result<StoreSnapshot, ConvertError> {
         revision: wire.revision,
         objects: field::list("objects", wire.objects, object::read)?,
         recent: field::list("recent", wire.recent, read_applied)?,
+        removed: field::list("removed", wire.removed, read_removed)?,
     })
 }
 
@@ -62,6 +66,38 @@ fn read_applied(wire: wire::AppliedCommand) -> Result<AppliedCommand, ConvertErr
         id: field::parse("id", &wire.id)?,
         at: Timestamp::from_millis(wire.at_ms),
         result: command::read_result(result).map_err(|e| e.within("result"))?,
+    })
+}
+
+impl From<&RemovedNode> for wire::RemovedNode {
+    fn from(node: &RemovedNode) -> Self {
+        wire::RemovedNode {
+            id: node.id.to_string(),
+            hostname: node.hostname.clone(),
+            number: node.number.get().into(),
+            at_ms: node.at.as_millis(),
+            addresses: node
+                .addresses
+                .iter()
+                .map(|(network, addr)| wire::TaskAddress {
+                    network_id: network.to_string(),
+                    addr: addr.to_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn read_removed(wire: wire::RemovedNode) -> Result<RemovedNode, ConvertError> {
+    Ok(RemovedNode {
+        id: field::parse("id", &wire.id)?,
+        hostname: wire.hostname,
+        number: read_number(wire.number)?,
+        at: Timestamp::from_millis(wire.at_ms),
+        addresses: field::list("addresses", wire.addresses, |address| {
+            let network = field::parse("network_id", &address.network_id)?;
+            Ok((network, field::ip("addr", &address.addr)?))
+        })?,
     })
 }
 

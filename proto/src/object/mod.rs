@@ -3,6 +3,7 @@
 mod cluster;
 mod network;
 mod node;
+mod removed;
 mod service;
 mod task;
 
@@ -14,6 +15,7 @@ pub use node::Node;
 pub use node::NodeDescription;
 pub use node::NodeState;
 pub use node::NodeStatus;
+pub use removed::RemovedNode;
 pub use service::JobRun;
 pub use service::Service;
 pub use service::UpdateState;

@@ -123,6 +123,10 @@ impl Held {
         self.down.send(Ok(message)).await.unwrap();
     }
 
+    pub(crate) async fn refuse(&self, status: Status) {
+        self.down.send(Err(status)).await.unwrap();
+    }
+
     pub(crate) async fn welcome(&mut self) {
         let Up::Hello(hello) = self.next().await else {
             panic!("hello comes first");

@@ -14,6 +14,7 @@ mod report;
 mod saved;
 mod session;
 mod sessions;
+mod standing;
 
 pub use inbox::Verdict;
 pub use inbox::judge;
@@ -25,6 +26,8 @@ pub use saved::keep_saved;
 pub use sessions::Agent;
 pub use sessions::Dial;
 pub use sessions::Hello;
+pub use standing::Standing;
+pub use standing::Told;
 
 use std::error::Error;
 

@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ pub struct Renewal {
     pub configured: Vec<SocketAddr>,
     /// How to reach them.
     pub dial: Dial,
+    /// Asked for one now, whatever its age: the node's role has changed.
+    pub asked: Arc<Notify>,
     /// Seed of the moment of renewal and the order of managers.
     pub seed: u64,
 }
@@ -103,10 +106,16 @@ impl Renewal {
         let mut jitter = rng.random();
         let mut failures = 0_u32;
         let mut expired = false;
+        let mut asked = false;
         while !shutdown.is_cancelled() {
             let current = self.live.current();
             let now = self.clock.now();
-            let pause = match renew_at(current.not_before(), current.not_after(), now, jitter) {
+            let due = if asked {
+                RenewAt::Now
+            } else {
+                renew_at(current.not_before(), current.not_after(), now, jitter)
+            };
+            let pause = match due {
                 RenewAt::Later(at) => at.duration_since(now).unwrap_or_default().min(LOOK),
                 RenewAt::Expired { since } => {
                     if !std::mem::replace(&mut expired, true) {
@@ -119,7 +128,7 @@ impl Renewal {
                 }
                 RenewAt::Now => match self.renew_unless(&shutdown, &mut rng).await {
                     Ok(()) => {
-                        (failures, expired) = (0, false);
+                        (failures, expired, asked) = (0, false, false);
                         jitter = rng.random();
                         continue;
                     }
@@ -135,6 +144,7 @@ impl Renewal {
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                () = self.asked.notified() => asked = true,
                 () = tokio::time::sleep(pause) => {}
             }
         }

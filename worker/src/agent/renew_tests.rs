@@ -96,6 +96,7 @@ async fn an_ageing_certificate_is_renewed_kept_and_used_although_a_manager_is_do
             let uri = format!("http://{addr}");
             Endpoint::from_shared(uri).unwrap().connect_lazy()
         }),
+        asked: Arc::default(),
         seed: 1,
     };
     let stop = CancellationToken::new();
@@ -112,6 +113,42 @@ async fn an_ageing_certificate_is_renewed_kept_and_used_although_a_manager_is_do
     let kept = keystore.load().unwrap();
     assert_eq!(kept.not_after(), current.not_after());
     assert!(!running.is_finished());
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fresh_certificate_is_renewed_at_once_when_that_is_asked_for() {
+    let now = SystemClock.now();
+    let root = Root::create(ClusterId::from_entropy(1), now - DAY).unwrap();
+    let fresh = credentials(&root, now);
+    let key = fresh.key().to_pem();
+    let live = LiveCredentials::new(fresh).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let asked = Arc::new(Notify::new());
+    let (_desired, desired) = watch::channel(Arc::default());
+    let renewal = Renewal {
+        live: live.clone(),
+        keystore: Keystore::new(dir.path().join("pki")),
+        clock: Arc::new(SystemClock),
+        desired,
+        configured: vec![nobody().await, serve(root).await],
+        dial: Arc::new(|addr| {
+            let uri = format!("http://{addr}");
+            Endpoint::from_shared(uri).unwrap().connect_lazy()
+        }),
+        asked: asked.clone(),
+        seed: 1,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(renewal.run(stop.clone()));
+    asked.notify_one();
+    let renewed = async {
+        while live.current().key().to_pem() == key {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), renewed).await.unwrap();
     stop.cancel();
     running.await.unwrap();
 }

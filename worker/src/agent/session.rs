@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::agent::Outbox;
+use crate::agent::Standing;
 use crate::agent::Verdict;
 use crate::agent::judge;
 use crate::agent::logs::Logs;
@@ -52,6 +53,8 @@ const MAX_MESSAGE: usize = 64 << 20;
 pub(super) enum Ended {
     #[error("{0}")]
     Failed(String),
+    #[error("{0}")]
+    Removed(String),
     #[error("the manager ended the session")]
     Closed,
     #[error("no welcome within {WELCOME:?}")]
@@ -70,6 +73,9 @@ pub(super) enum Ended {
 
 impl From<tonic::Status> for Ended {
     fn from(status: tonic::Status) -> Self {
+        if weft_pki::says_removed(&status) {
+            return Ended::Removed(status.message().to_owned());
+        }
         Ended::Failed(words(&status))
     }
 }
@@ -191,6 +197,14 @@ impl<'a> Session<'a> {
                 self.named = addresses(&welcome.manager_addrs);
                 Ok(())
             }
+            Some(Down::Standing(standing)) => {
+                if let Some(standing) = Standing::read(standing) {
+                    self.agent
+                        .told
+                        .send_if_modified(|told| told.learn(standing));
+                }
+                Ok(())
+            }
             // A newer manager's message that this version does not know.
             None => Ok(()),
         }
@@ -263,9 +277,10 @@ impl<'a> Session<'a> {
 async fn welcome(down: &mut Streaming<wire::ManagerMessage>) -> Result<wire::Welcome, Ended> {
     match down.message().await?.ok_or(Ended::Closed)?.kind {
         Some(Down::Welcome(welcome)) => Ok(welcome),
-        Some(Down::Assignments(_) | Down::LogRequest(_) | Down::LogCancel(_)) | None => {
-            Err(Ended::NoWelcome)
-        }
+        Some(
+            Down::Assignments(_) | Down::LogRequest(_) | Down::LogCancel(_) | Down::Standing(_),
+        )
+        | None => Err(Ended::NoWelcome),
     }
 }
 

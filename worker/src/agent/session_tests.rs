@@ -1,6 +1,7 @@
 use super::*;
 use crate::agent::Hello;
 use crate::agent::Managers;
+use crate::agent::Told;
 use crate::agent::fake_manager::CEILING;
 use crate::agent::fake_manager::FakeManager;
 use crate::desired::Desired;
@@ -23,6 +24,7 @@ struct Node {
     outbox: watch::Sender<Outbox>,
     applied: watch::Sender<u64>,
     runtime: Arc<FakeRuntime>,
+    told: watch::Sender<Told>,
     _end: tokio_util::sync::DropGuard,
 }
 
@@ -31,6 +33,7 @@ impl Node {
         let (desired_tx, desired) = watch::channel(Arc::default());
         let (outbox, outbox_rx) = watch::channel(Outbox::new());
         let (applied, applied_rx) = watch::channel(0);
+        let told = watch::Sender::new(Told::default());
         let runtime = Arc::new(FakeRuntime::new());
         let agent = Agent {
             hello: Hello {
@@ -46,6 +49,7 @@ impl Node {
             desired: desired_tx,
             outbox: outbox_rx,
             applied: applied_rx,
+            told: told.clone(),
             runtime: runtime.clone(),
             seed: 1,
         };
@@ -56,6 +60,7 @@ impl Node {
             outbox,
             applied,
             runtime,
+            told,
             _end: end.drop_guard(),
         }
     }
@@ -182,6 +187,35 @@ async fn an_older_snapshot_is_refused_and_another_manager_asked() {
     session.welcome().await;
     session.snapshot(11, []).await;
     node.reaches(11).await;
+}
+
+#[tokio::test]
+async fn what_it_is_to_be_is_passed_on_and_so_is_its_removal_but_no_other_refusal() {
+    let mut manager = FakeManager::start().await;
+    let node = Node::start(None, vec![manager.addr]);
+    let mut told = node.told.subscribe();
+    let mut session = manager.session().await;
+    session.welcome().await;
+    session.snapshot(1, []).await;
+    let standing = wire::Standing {
+        version: 7,
+        role: wire::NodeRole::Manager.into(),
+        raft_id: 3,
+    };
+    session.say(Down::Standing(standing)).await;
+    let member = Told::Member(Standing::read(standing).unwrap());
+    let heard = timeout(CEILING, told.wait_for(|told| *told == member)).await;
+    heard.unwrap().unwrap();
+
+    session
+        .refuse(tonic::Status::permission_denied("not now"))
+        .await;
+    let session = manager.session().await;
+    assert_eq!(*node.told.borrow(), member);
+    session.refuse(weft_pki::removed_status("gone")).await;
+    let removed = Told::Removed("gone".to_owned());
+    let heard = timeout(CEILING, told.wait_for(|told| *told == removed)).await;
+    heard.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use crate::agent::Managers;
 use crate::agent::Outbox;
+use crate::agent::Told;
+use crate::agent::session::Ended;
 use crate::agent::session::Session;
 use crate::desired::Desired;
 use crate::runtime::Runtime;
@@ -54,6 +56,8 @@ pub struct Agent {
     pub outbox: watch::Receiver<Outbox>,
     /// The revision up to which the node is as desired.
     pub applied: watch::Receiver<u64>,
+    /// What managers say this node is.
+    pub told: watch::Sender<Told>,
     /// Where output of tasks is read.
     pub runtime: Arc<dyn Runtime>,
     /// Seed of the order of managers and of pauses.
@@ -91,6 +95,9 @@ impl Agent {
             let (began, named) = (session.began, std::mem::take(&mut session.named));
             drop(session);
             self.managers.learn(&named);
+            if let Ended::Removed(why) = &ended {
+                self.told.send_replace(Told::Removed(why.clone()));
+            }
             // The same trouble with the same manager is told once.
             let reason = ended.to_string();
             if told.get(&addr) == Some(&reason) && !began {

@@ -353,3 +353,28 @@ async fn a_sealed_directory_shows_nothing_and_opens_only_with_its_key() {
     node.wait_applied(last, soon).await.unwrap();
     node.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_log_that_begins_with_a_state_goes_on_from_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = 1 << 40;
+    let new = config(&dir.path().join("raft"));
+    crate::found_with_state(&new, begin, b"state".to_vec()).unwrap();
+    let twice = crate::found_with_state(&new, begin, b"state".to_vec());
+    assert!(twice.is_err(), "never over another log");
+    let node = start(new.clone()).await.unwrap();
+    let leads = |status: &crate::RaftStatus| status.is_leader;
+    let mut status = node.status();
+    tokio::time::timeout(Duration::from_secs(20), status.wait_for(leads))
+        .await
+        .unwrap()
+        .unwrap();
+    let index = node.propose(vec![1]).await.unwrap().index;
+    assert!(index > begin, "{index}");
+    assert_eq!(node.status().borrow().voters.len(), 1);
+    node.shutdown().await;
+    let again = start(new).await.unwrap();
+    let soon = Instant::now() + Duration::from_secs(20);
+    again.wait_applied(index, soon).await.unwrap();
+    again.shutdown().await;
+}

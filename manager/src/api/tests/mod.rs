@@ -38,6 +38,7 @@ use weft_proto::wire::control_server::Control;
 struct House {
     fake: Arc<FakeProposer>,
     logs: Arc<FakeLogs>,
+    members: Arc<FakeMembers>,
     control: ControlService,
 }
 
@@ -55,8 +56,9 @@ impl LogSource for FakeLogs {
     }
 }
 
-/// Node 1 answers and leads.
-struct FakeMembers;
+/// Node 1 answers and leads; it is alone unless a test says otherwise.
+#[derive(Default)]
+struct FakeMembers(Mutex<Vec<ManagerMember>>);
 
 impl Members for FakeMembers {
     fn this_node(&self) -> NodeId {
@@ -66,13 +68,23 @@ impl Members for FakeMembers {
         Some(fixture::node_id(1))
     }
     fn members(&self) -> Vec<ManagerMember> {
-        vec![ManagerMember {
-            node_id: fixture::node_id(1).to_string(),
-            raft_id: 1,
-            voter: true,
-            leader: true,
-            ..ManagerMember::default()
-        }]
+        let told = self.0.lock().clone();
+        if told.is_empty() {
+            return vec![member(1, true)];
+        }
+        told
+    }
+}
+
+/// A manager that votes.
+fn member(n: u16, reachable: bool) -> ManagerMember {
+    ManagerMember {
+        node_id: fixture::node_id(n.into()).to_string(),
+        raft_id: n.into(),
+        voter: true,
+        leader: n == 1,
+        reachable,
+        ..ManagerMember::default()
     }
 }
 
@@ -84,11 +96,12 @@ fn house(objects: Vec<Object>) -> House {
     let logs = Arc::new(FakeLogs::default());
     let next = AtomicU64::new(1000);
     let ids = move || u128::from(next.fetch_add(1, Ordering::Relaxed));
+    let members = Arc::new(FakeMembers::default());
     let control = ControlService::new(
         fake.clone(),
         Arc::new(ids),
         logs.clone(),
-        Arc::new(FakeMembers),
+        members.clone(),
         Replica {
             store: fake.store(),
             stop: CancellationToken::new(),
@@ -97,6 +110,7 @@ fn house(objects: Vec<Object>) -> House {
     House {
         fake,
         logs,
+        members,
         control,
     }
 }

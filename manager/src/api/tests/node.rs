@@ -1,5 +1,6 @@
 use crate::api::tests::House;
 use crate::api::tests::house;
+use crate::api::tests::member;
 use crate::api::tests::refused;
 use crate::fixture::node;
 use tonic::Code;
@@ -83,7 +84,6 @@ async fn availability_and_labels_are_changed_and_nothing_else() {
         target: "n2".to_owned(),
         availability: Some(wire::Availability::Drain.into()),
         add_labels: vec![label("disk", "ssd"), label("rack", "7")],
-        remove_labels: Vec::new(),
         ..wire::UpdateNodeRequest::default()
     };
     let spec = update(&house, request.clone()).await.unwrap();
@@ -113,7 +113,6 @@ async fn a_bad_change_of_a_node_is_refused() {
         target: "n1".to_owned(),
         availability,
         add_labels,
-        remove_labels: Vec::new(),
         ..wire::UpdateNodeRequest::default()
     };
     for number in [0, 99, -1] {
@@ -166,4 +165,76 @@ async fn the_list_names_leader_answerer_and_members() {
     assert_eq!(list.leader_node_id, manager(1).id.to_string());
     assert_eq!(list.self_node_id, manager(1).id.to_string());
     assert_eq!(list.members.len(), 1);
+}
+
+async fn set_role(house: &House, target: &str, role: wire::NodeRole) -> Result<(), Status> {
+    let request = wire::UpdateNodeRequest {
+        target: target.to_owned(),
+        role: Some(role.into()),
+        ..wire::UpdateNodeRequest::default()
+    };
+    update(house, request).await.map(drop)
+}
+
+/// Three managers and a worker; only these answer.
+fn three(answering: &[u16]) -> House {
+    let nodes = [manager(1), manager(2), manager(3), node(4)];
+    let house = house(nodes.map(Into::into).to_vec());
+    let members = [1, 2, 3].map(|n| member(n, answering.contains(&n)));
+    *house.members.0.lock() = members.to_vec();
+    house
+}
+
+#[tokio::test]
+async fn promotion_says_what_a_node_is_to_be_and_gives_it_no_raft_id_yet() {
+    let house = three(&[1, 2, 3]);
+    set_role(&house, "n4", wire::NodeRole::Manager)
+        .await
+        .unwrap();
+    let node = house.fake.view().node(node(4).id).cloned().unwrap();
+    assert_eq!((node.spec.role, node.manager), (Role::Manager, None));
+    set_role(&house, "n4", wire::NodeRole::Worker)
+        .await
+        .unwrap();
+    let bad = set_role(&house, "n4", wire::NodeRole::Unspecified).await;
+    refused(bad, Code::InvalidArgument, &["role"]);
+}
+
+#[tokio::test]
+async fn demotion_is_refused_when_the_rest_could_not_decide_and_counts_those_under_way() {
+    let house = three(&[1, 2]);
+    refused(
+        set_role(&house, "n2", wire::NodeRole::Worker).await,
+        Code::FailedPrecondition,
+        &["of 3 managers 2 answer; without n2 only 1 of 2 would answer"],
+    );
+    assert_eq!(house.fake.proposals(), 0);
+    set_role(&house, "n3", wire::NodeRole::Worker)
+        .await
+        .unwrap();
+    let view = house.fake.view();
+    let three = view.node(node(3).id).unwrap();
+    assert!(three.manager.is_some(), "until the others have let it go");
+    // It still votes, and is counted as gone.
+    set_role(&house, "n2", wire::NodeRole::Worker)
+        .await
+        .unwrap();
+    refused(
+        set_role(&house, "n1", wire::NodeRole::Worker).await,
+        Code::FailedPrecondition,
+        &["n1 is the last manager"],
+    );
+}
+
+#[tokio::test]
+async fn a_manager_on_its_way_out_is_promoted_only_when_it_is_out() {
+    let house = three(&[1, 2, 3]);
+    set_role(&house, "n3", wire::NodeRole::Worker)
+        .await
+        .unwrap();
+    refused(
+        set_role(&house, "n3", wire::NodeRole::Manager).await,
+        Code::FailedPrecondition,
+        &["just being made a worker"],
+    );
 }

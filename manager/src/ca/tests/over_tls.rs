@@ -7,6 +7,7 @@ use crate::ca::tests::house_of;
 use crate::ca::tests::refused;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -54,7 +55,9 @@ async fn manager() -> Manager {
     let addr = listener.local_addr().unwrap();
     let incoming = serve_incoming(listener, live, pending());
     let router = server()
-        .layer(AuthorizeLayer::tls())
+        .layer(AuthorizeLayer::tls(
+            Arc::new(crate::store::Store::default()),
+        ))
         .add_service(CaServer::new(house.ca));
     let mut serving = JoinSet::new();
     serving.spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });

@@ -23,9 +23,11 @@ async fn renew(
 ) -> Result<wire::RenewResponse, Status> {
     let mut request = Request::new(wire::RenewRequest { csr_der });
     let remote = "192.0.2.2:40000".parse().unwrap();
-    request
-        .extensions_mut()
-        .insert(PeerIdentity { node, remote });
+    request.extensions_mut().insert(PeerIdentity {
+        node,
+        remote,
+        revoked: false,
+    });
     Ok(house.ca.renew(request).await?.into_inner())
 }
 

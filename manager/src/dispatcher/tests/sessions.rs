@@ -16,6 +16,7 @@ use weft_proto::object::Task;
 use weft_proto::task_state::TaskState;
 use weft_proto::wire;
 use weft_proto::wire::agent_message::Kind as FromAgent;
+use weft_proto::wire::manager_message::Kind as ToAgent;
 
 /// Node 1 is a manager; nodes 1 and 2 have task 1 and 2, assigned.
 fn world() -> Vec<Object> {
@@ -102,6 +103,8 @@ async fn an_agent_hears_of_new_managers() {
         addr: "192.0.2.2:2377".parse().unwrap(),
     });
     bed.fake.write(vec![Change::update(second)]);
+    // It is itself the new one, and hears that first.
+    assert!(matches!(agent.hear().await, ToAgent::Standing(standing) if standing.raft_id == 2));
     let managers: Vec<_> = agent
         .assignments()
         .await

@@ -211,9 +211,11 @@ fn identified(mut request: Request<()>, remote: SocketAddr) -> Request<()> {
         role: Role::Worker,
         node: id.to_str().unwrap().parse().unwrap(),
     });
-    request
-        .extensions_mut()
-        .insert(PeerIdentity { node, remote });
+    request.extensions_mut().insert(PeerIdentity {
+        node,
+        remote,
+        revoked: false,
+    });
     request
 }
 
