@@ -17,6 +17,7 @@ use crate::types::StoredMembership;
 use crate::types::Vote;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::io::Write;
 
 /// Makes the member of a stopped directory the only member of its cluster, keeping all it has.
 ///
@@ -68,14 +69,13 @@ pub fn force_new_cluster(config: &RaftConfig) -> Result<(), StartError> {
 /// Founds a cluster of this member alone, in a directory that does not exist yet, whose state is
 /// `state` (as the application's snapshot) at entry `index`. Then start the member as usual; it
 /// elects itself. A directory that a crash left half made is of no use. Blocks on the disk.
-pub fn found_with_state(config: &RaftConfig, index: u64, state: Vec<u8>) -> Result<(), StartError> {
-    let mut opened = open_dir(&config.dir, &config.sealing)?;
-    if opened.image.identity.is_some() {
+pub fn found_with_state(config: &RaftConfig, index: u64, state: &[u8]) -> Result<(), StartError> {
+    let opened = open_dir(config)?;
+    if opened.image.last().is_some() || opened.snapshots.current().is_some() {
         return Err(StartError::Recover {
             reason: "the directory is in use already".to_owned(),
         });
     }
-    claim(&mut opened, config)?;
     let last = LogId {
         leader_id: LeaderId {
             term: 1,
@@ -87,13 +87,15 @@ pub fn found_with_state(config: &RaftConfig, index: u64, state: Vec<u8>) -> Resu
         last_log_id: Some(last),
         last_membership: StoredMembership::new(Some(last), alone(config)?),
     };
-    opened
-        .snapshots
-        .save(&meta, &state.into())
-        .map_err(|source| StartError::OpenSnapshot {
-            path: config.dir.clone(),
-            source,
-        })?;
+    let written = || {
+        let mut writer = opened.snapshots.begin(meta)?;
+        writer.write_all(state)?;
+        opened.snapshots.install(&writer.finish()?)
+    };
+    written().map_err(|source| StartError::OpenSnapshot {
+        path: config.dir.clone(),
+        source,
+    })?;
     // Frees the directory.
     drop(opened);
     force_new_cluster(config)

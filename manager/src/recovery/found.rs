@@ -45,7 +45,7 @@ pub async fn found(
     };
     let config = settings(me, taken.cluster.id, dir);
     let (index, state) = (taken.snapshot.revision, taken.snapshot.encode());
-    let made = tokio::task::spawn_blocking(move || found_with_state(&config, index, state));
+    let made = tokio::task::spawn_blocking(move || found_with_state(&config, index, &state));
     made.await?.map_err(|source| FoundError::Log {
         dir: dir.to_owned(),
         source: Box::new(source),

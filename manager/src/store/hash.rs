@@ -7,11 +7,11 @@ use prost::Message;
 use weft_proto::wire;
 
 /// Changed whenever what is hashed changes, so that releases that differ never look diverged.
-const LAYOUT: &[u8] = b"weft state 1";
+const LAYOUT: &[u8] = b"weft state 2";
 
 impl State {
-    /// SHA-256 over everything that is replicated: all objects by kind and identifier, and the
-    /// commands applied lately, oldest first. Replicas at one revision have one hash. Walks the
+    /// SHA-256 over everything that is replicated: all objects by kind and identifier, the
+    /// commands applied lately and the nodes that were removed, oldest first. Replicas at one revision have one hash. Walks the
     /// whole state: not for the path of a request.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Context::new(&SHA256);
@@ -24,6 +24,10 @@ impl State {
         record(&mut hash, &wire::Object { kind: None });
         for applied in self.recent() {
             record(&mut hash, &wire::AppliedCommand::from(applied));
+        }
+        record(&mut hash, &wire::AppliedCommand::default());
+        for node in self.removed_in_order() {
+            record(&mut hash, &wire::RemovedNode::from(&**node));
         }
         let digest = hash.finish();
         let mut bytes = [0; 32];

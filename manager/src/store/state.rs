@@ -98,6 +98,12 @@ impl State {
         self.removed.values()
     }
 
+    /// The same, the longest removed first.
+    pub(super) fn removed_in_order(&self) -> impl Iterator<Item = &Arc<RemovedNode>> {
+        let order = self.removed_order.iter();
+        order.filter_map(|id| self.removed.get(id))
+    }
+
     /// What is remembered of a node that was a member once.
     pub fn removed_node(&self, id: NodeId) -> Option<&Arc<RemovedNode>> {
         self.removed.get(&id)
@@ -210,9 +216,7 @@ impl State {
             objects,
             recent,
             removed: self
-                .removed_order
-                .iter()
-                .filter_map(|id| self.removed.get(id))
+                .removed_in_order()
                 .map(|node| RemovedNode::clone(node))
                 .collect(),
         }

@@ -359,8 +359,8 @@ async fn a_log_that_begins_with_a_state_goes_on_from_there() {
     let dir = tempfile::tempdir().unwrap();
     let begin = 1 << 40;
     let new = config(&dir.path().join("raft"));
-    crate::found_with_state(&new, begin, b"state".to_vec()).unwrap();
-    let twice = crate::found_with_state(&new, begin, b"state".to_vec());
+    crate::found_with_state(&new, begin, b"state").unwrap();
+    let twice = crate::found_with_state(&new, begin, b"state");
     assert!(twice.is_err(), "never over another log");
     let node = start(new.clone()).await.unwrap();
     let leads = |status: &crate::RaftStatus| status.is_leader;

@@ -25,7 +25,7 @@ fn sleepy(house: &House) -> ControlService {
         house.fake.clone(),
         Arc::new(|| 0),
         house.logs.clone(),
-        Arc::new(FakeMembers),
+        Arc::new(FakeMembers::default()),
         Replica {
             store: house.fake.store(),
             stop: CancellationToken::new(),

@@ -113,7 +113,11 @@ impl Weft {
         loop {
             let answer = async {
                 let mut control = self.control(member).await?;
-                anyhow::Ok(control.get_cluster(wire::GetClusterRequest::default()).await?)
+                anyhow::Ok(
+                    control
+                        .get_cluster(wire::GetClusterRequest::default())
+                        .await?,
+                )
             };
             match answer.await {
                 Ok(_) => return Ok(()),
