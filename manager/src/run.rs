@@ -31,6 +31,7 @@ use crate::run::group::Group;
 use crate::store::Store;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -47,9 +48,11 @@ use weft_proto::wire::control_server::ControlServer;
 use weft_proto::wire::membership_server::MembershipServer;
 use weft_proto::wire::peer_server::PeerServer;
 use weft_raft::Member;
+use weft_raft::Plain;
 use weft_raft::RaftConfig;
 use weft_raft::RaftId;
 use weft_raft::RaftNode;
+use weft_raft::Sealing;
 
 /// A message between managers: the largest command and its envelope.
 const MAX_MESSAGE: usize = 8 << 20;
@@ -89,6 +92,37 @@ impl std::fmt::Debug for ManagerConfig {
 /// Why a manager did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Its log is damaged: what it had promised the others is lost to it.
+    #[error(
+        "the log in {dir} is damaged, and a manager that forgot what it promised must not vote. \
+         To bring this node back: on another manager run \"weft node rm --force {node}\", then here \
+         \"weft cluster leave --force\" and \"weft cluster join --token TOKEN MANAGER:2377\" \
+         (\"weft cluster join-token manager\" on another manager shows the token). \
+         If it was the only manager, restore a backup"
+    )]
+    Damaged {
+        /// Where it is.
+        dir: PathBuf,
+        /// This node.
+        node: NodeId,
+        /// What is wrong.
+        #[source]
+        source: Box<weft_raft::StartError>,
+    },
+    /// The keys of its log.
+    #[error(
+        "the log in {dir} stays closed. Without its key, bring this node back: on another manager \
+         run \"weft node rm --force {node}\", then here \"weft cluster leave --force\" and join again"
+    )]
+    Keys {
+        /// Where the log is.
+        dir: PathBuf,
+        /// This node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: weft_raft::KeyFileError,
+    },
     /// Its log.
     #[error("the log in {dir} cannot be used")]
     Raft {
@@ -296,12 +330,36 @@ async fn consensus(
         node_id: config.node,
         addr: config.addr,
     };
-    let raft = RaftConfig::new(me, config.cluster, &config.dir);
+    let mut raft = RaftConfig::new(me, config.cluster, &config.dir);
+    raft.sealing = sealing(config)?;
     let machine = Arc::new(StoreMachine(store.clone()));
     RaftNode::start(raft, machine, Arc::new(dialer))
         .await
-        .map_err(|source| StartError::Raft {
-            dir: config.dir.clone(),
-            source: Box::new(source),
+        .map_err(|source| {
+            let (dir, source) = (config.dir.clone(), Box::new(source));
+            if source.is_damage() {
+                let node = config.node;
+                StartError::Damaged { dir, node, source }
+            } else {
+                StartError::Raft { dir, source }
+            }
         })
+}
+
+/// Everything in the log's directory is sealed with a key in a file beside it, so that a copy of
+/// the directory alone tells nothing.
+fn sealing(config: &ManagerConfig) -> Result<Sealing, StartError> {
+    let path = key_file(&config.dir);
+    let needed = weft_raft::is_written(&config.dir);
+    let keys = weft_raft::data_keys(&path, &Plain, needed).map_err(|source| StartError::Keys {
+        dir: config.dir.clone(),
+        node: config.node,
+        source,
+    })?;
+    Ok(Sealing::with(Arc::new(keys)))
+}
+
+/// Where the keys of the log in `dir` are: whoever removes one must remove both.
+pub fn key_file(dir: &Path) -> PathBuf {
+    dir.with_extension("key")
 }

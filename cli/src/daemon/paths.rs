@@ -71,7 +71,8 @@ impl Paths {
                 Ok(()) | Err(_) => {}
             }
         }
-        Ok(())
+        // Last: a log without its key would be refused, a key without a log is only used again.
+        remove_file(&weft_manager::run::key_file(&self.log()))
     }
 }
 

@@ -4,6 +4,8 @@ mod crash;
 mod damage;
 mod disk;
 mod mem_disk;
+mod migration;
 mod power;
 mod slow;
+mod snapshots;
 mod suite;
