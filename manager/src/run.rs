@@ -134,6 +134,19 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether this node can only come back as a new manager. It can go on as a worker.
+    pub fn must_rejoin(&self) -> bool {
+        match self {
+            StartError::Damaged { .. } => true,
+            StartError::Keys { source, .. } => {
+                matches!(source, weft_raft::KeyFileError::Missing { .. })
+            }
+            StartError::Raft { .. } => false,
+        }
+    }
+}
+
 /// Why a cluster was not founded.
 #[derive(Debug, thiserror::Error)]
 pub enum FoundError {

@@ -6,6 +6,7 @@ mod disk;
 mod mem_disk;
 mod migration;
 mod power;
+mod sled;
 mod slow;
 mod snapshots;
 mod suite;
