@@ -68,7 +68,7 @@ impl Probe {
         let (writer, thread) = Writer::start(engine, Fault::new())?;
         Ok(Probe {
             writer,
-            thread: Some(thread),
+            thread,
             next: 0,
         })
     }
