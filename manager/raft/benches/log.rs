@@ -2,11 +2,7 @@
 //! raw `fdatasync` on the same disk, and given as a ratio to it: the disk changes by the hour.
 //!
 //! `cargo bench -p weft-raft --bench log [-- DIR]`; DIR is where the disk to measure is.
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a benchmark reads the clock, and stops where it fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops where it fails")]
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -145,7 +145,7 @@ impl MemDisk {
                             }
                             Luck::Everything | Luck::Prefix(_) | Luck::Suffix(_) => 0..part.len(),
                             Luck::Random(_) => {
-                                0..part.len() * usize::from(chance(&mut seed) % 2 == 0)
+                                0..part.len() * usize::from(chance(&mut seed).is_multiple_of(2))
                             }
                         };
                         put(contents, at + offset + kept.start, &part[kept]);
@@ -241,7 +241,7 @@ fn apply_name(
         _ if synced => true,
         Luck::Nothing => false,
         Luck::Everything | Luck::Prefix(_) | Luck::Suffix(_) => true,
-        Luck::Random(_) => chance(seed) % 2 == 0,
+        Luck::Random(_) => chance(seed).is_multiple_of(2),
     };
     if !kept {
         return;

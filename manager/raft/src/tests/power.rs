@@ -73,7 +73,9 @@ impl Member {
 
     fn bytes(&mut self) -> Vec<u8> {
         let len = 1 + self.below(60);
-        (0..len).map(|_| self.below(251) as u8 + 1).collect()
+        (0..len)
+            .map(|_| u8::try_from(self.below(251) + 1).unwrap())
+            .collect()
     }
 
     /// One request of the log, and whether somebody waits for it.
@@ -227,7 +229,7 @@ fn cut_everywhere(
     sealing: &Sealing,
 ) -> [usize; 3] {
     let history = history(seed, requests, sealing);
-    let (mut firsts, mut seconds) = (0, 0);
+    let (mut firsts, mut seconds) = (0_usize, 0);
     for upto in 0..=history.disk.events() {
         for luck in lucks(&history.disk, upto, step, seeds) {
             let image = history.disk.after_cut(upto, luck);
@@ -236,7 +238,7 @@ fn cut_everywhere(
                 continue;
             }
             // Recoveries differ little between torn writes; a few of those are cut in turn.
-            let twice = firsts % 29 == 0 || matches!(luck, Luck::Random(1));
+            let twice = firsts.is_multiple_of(29) || matches!(luck, Luck::Random(1));
             seconds += check(&history, history.bounds(upto), image, sealing, twice);
             firsts += 1;
         }
