@@ -8,6 +8,8 @@ mod revocation;
 #[cfg(test)]
 mod tests;
 
+pub use crate::consensus::key_file;
+
 use crate::api::ControlService;
 use crate::api::Replica;
 use crate::authz::AuthorizeLayer;
@@ -91,6 +93,37 @@ impl std::fmt::Debug for ManagerConfig {
 /// Why a manager did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Its log is damaged: what it had promised the others is lost to it.
+    #[error(
+        "the log in {dir} is damaged, and a manager that forgot what it promised must not vote. \
+         To bring this node back: on another manager run \"weft node rm --force {node}\", then here \
+         \"weft cluster leave --force\" and \"weft cluster join --token TOKEN MANAGER:2377\" \
+         (\"weft cluster join-token manager\" on another manager shows the token). \
+         If it was the only manager, restore a backup"
+    )]
+    Damaged {
+        /// Where it is.
+        dir: PathBuf,
+        /// This node.
+        node: NodeId,
+        /// What is wrong.
+        #[source]
+        source: Box<weft_raft::StartError>,
+    },
+    /// The keys of its log.
+    #[error(
+        "the log in {dir} stays closed. Without its key, bring this node back: on another manager \
+         run \"weft node rm --force {node}\", then here \"weft cluster leave --force\" and join again"
+    )]
+    Keys {
+        /// Where the log is.
+        dir: PathBuf,
+        /// This node.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: weft_raft::KeyFileError,
+    },
     /// Its log.
     #[error("the log in {dir} cannot be used")]
     Raft {
@@ -100,6 +133,19 @@ pub enum StartError {
         #[source]
         source: Box<weft_raft::StartError>,
     },
+}
+
+impl StartError {
+    /// Whether this node can only come back as a new manager. It can go on as a worker.
+    pub fn must_rejoin(&self) -> bool {
+        match self {
+            StartError::Damaged { .. } => true,
+            StartError::Keys { source, .. } => {
+                matches!(source, weft_raft::KeyFileError::Missing { .. })
+            }
+            StartError::Raft { .. } => false,
+        }
+    }
 }
 
 /// Why a cluster was not founded.
@@ -328,12 +374,21 @@ async fn consensus(
         node_id: config.node,
         addr: config.addr,
     };
-    let raft = settings(me, config.cluster, &config.dir);
+    let raft = settings(me, config.cluster, &config.dir).map_err(|source| StartError::Keys {
+        dir: config.dir.clone(),
+        node: config.node,
+        source,
+    })?;
     let machine = Arc::new(StoreMachine(store.clone()));
     RaftNode::start(raft, machine, Arc::new(dialer))
         .await
-        .map_err(|source| StartError::Raft {
-            dir: config.dir.clone(),
-            source: Box::new(source),
+        .map_err(|source| {
+            let (dir, source) = (config.dir.clone(), Box::new(source));
+            if source.is_damage() {
+                let node = config.node;
+                StartError::Damaged { dir, node, source }
+            } else {
+                StartError::Raft { dir, source }
+            }
         })
 }

@@ -112,8 +112,17 @@ impl NodeHandle {
         let credentials = Keystore::new(paths.identity()).load()?;
         let live = LiveCredentials::new(credentials)?;
         let mut running = self.running.lock().await;
-        let manager = self.start_manager(&file, live.clone()).await?;
+        let (manager, refused) = match self.start_manager(&file, live.clone()).await {
+            Ok(manager) => (manager, None),
+            Err(err) if must_rejoin(&err) => (None, Some(format!("{err:#}"))),
+            Err(err) => return Err(err),
+        };
         *running = Some(self.start(file, live, manager).await?);
+        if let Some(why) = refused {
+            // Its tasks need not suffer, and a daemon is needed to leave the cluster.
+            tracing::error!("{why}; until then this node is only a worker");
+            self.control.refuse(move || why.clone());
+        }
         Ok(())
     }
 
@@ -286,6 +295,11 @@ impl NodeHandle {
 
 const NOT_A_MEMBER: &str = "this node is in no cluster: found one with \"weft cluster init\", or \
      join one with \"weft cluster join --token TOKEN MANAGER:2377\"";
+
+fn must_rejoin(err: &anyhow::Error) -> bool {
+    err.downcast_ref::<weft_manager::run::StartError>()
+        .is_some_and(weft_manager::run::StartError::must_rejoin)
+}
 
 /// What a worker answers to calls that only managers can.
 pub(super) fn not_a_manager(managers: &[SocketAddr]) -> String {

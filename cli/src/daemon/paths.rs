@@ -102,7 +102,8 @@ impl Paths {
         ] {
             remove_dir(&dir)?;
         }
-        Ok(())
+        // Last: a log without its key would be refused, a key without a log is only used again.
+        remove_file(&weft_manager::run::key_file(&self.log()))
     }
 
     /// Removes what an unfinished recovery left beside the log.

@@ -151,7 +151,9 @@ impl FileEngine {
             lock: None,
         };
         let settle = |engine: &mut FileEngine| {
-            if !clean {
+            if clean {
+                engine.mark()?;
+            } else {
                 // Leftovers are not written over: parts of them could show through later.
                 engine.roll()?;
             }
@@ -214,10 +216,18 @@ impl FileEngine {
         for op in ops {
             self.note(op);
         }
-        // For who reads this later: what lies before was acknowledged, and is damaged if it
-        // cannot be read. It becomes durable by itself or with the next frame, in its place.
+        self.mark()
+    }
+
+    /// For who reads this later: what lies before was synced, and is damaged if it cannot be
+    /// read. Nobody waits for it: the machine writes it back within its usual half a minute,
+    /// unless the next frame takes its place.
+    fn mark(&self) -> io::Result<()> {
         let mark = frame::mark(self.home(), self.sequence - 1, false);
-        self.active.file.write_at(end, &mark)
+        if self.active.end + length(&mark) > self.active.size {
+            return Ok(());
+        }
+        self.active.file.write_at(self.active.end, &mark)
     }
 
     /// Writes up to `end`, with zeros ahead if the file is too short for that and a mark.

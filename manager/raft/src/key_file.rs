@@ -193,7 +193,7 @@ fn parse(text: &str, wrap: &dyn KeyWrap) -> Result<DataKeys, (usize, Option<Seal
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     let bytes = (0..text.len()).step_by(2);

@@ -43,6 +43,8 @@ mod key_file;
 mod layout;
 mod legacy;
 mod log_store;
+#[doc(hidden)]
+pub mod measure;
 mod member;
 mod membership;
 mod migrate;

@@ -293,9 +293,12 @@ async fn receive(
     }
     drop(sender);
     let written = writing.await.map_err(stopped)?;
-    let file = written.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Status::data_loss(error.to_string()),
-        _ => Status::internal(format!("the snapshot cannot be stored: {error}")),
+    let file = written.map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidData {
+            Status::data_loss(error.to_string())
+        } else {
+            Status::internal(format!("the snapshot cannot be stored: {error}"))
+        }
     })?;
     Ok(Snapshot::from(file))
 }

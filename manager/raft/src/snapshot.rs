@@ -151,10 +151,15 @@ impl SnapshotStore {
     }
 
     /// Makes a finished file the current snapshot, durably, unless the current one is as new or
-    /// newer. Returns whether it did.
+    /// newer. Returns whether it did. A file of another store is copied.
     pub(crate) fn install(&self, snapshot: &SnapshotFile) -> io::Result<bool> {
         let Some(unfinished) = &snapshot.unfinished else {
-            return Ok(false);
+            if is_superseded(self.current.lock().as_ref(), &snapshot.meta) {
+                return Ok(false);
+            }
+            let mut copy = self.begin(snapshot.meta.clone())?;
+            io::copy(&mut snapshot.reader(), &mut copy)?;
+            return self.install(&copy.finish()?);
         };
         let mut current = self.current.lock();
         if is_superseded(current.as_ref(), &snapshot.meta) {

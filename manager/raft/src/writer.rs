@@ -50,13 +50,19 @@ impl Done {
     }
 }
 
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Request")
+    }
+}
+
 enum Request {
     Write { ops: Vec<Op>, done: Done },
     Stop,
 }
 
 /// The handle of the writer thread. The thread ends when every handle is dropped, or at `stop`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Writer {
     requests: mpsc::Sender<Request>,
     busy_since: Arc<Mutex<Option<Instant>>>,

@@ -47,17 +47,14 @@ impl StateMachine for StoreMachine {
 
     fn snapshot(&self) -> Capture {
         let view = self.0.view();
-        Box::new(move |out| out.write_all(&view.to_snapshot().encode()))
+        Box::new(move |out| view.write_snapshot(out))
     }
 
     fn restore(&self, index: u64, from: &mut dyn Read) -> Result<(), RestoreError> {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes)
+        let mut state = State::default();
+        StoreSnapshot::read_pieces(from, |piece| state.absorb(piece))
             .map_err(|problem| RestoreError(Box::new(problem)))?;
-        let snapshot =
-            StoreSnapshot::decode(&bytes).map_err(|problem| RestoreError(Box::new(problem)))?;
-        self.0
-            .restore(State::from_snapshot(snapshot).at_index(index));
+        self.0.restore(state.at_index(index));
         Ok(())
     }
 }
@@ -92,6 +89,8 @@ mod tests {
     fn hand_over(capture: Capture, to: &StoreMachine, index: u64) {
         let mut bytes = Vec::new();
         capture(&mut bytes).unwrap();
+        let whole = StoreSnapshot::decode(&bytes).unwrap();
+        assert_eq!(whole.encode(), bytes, "one message, written piece by piece");
         to.restore(index, &mut bytes.as_slice()).unwrap();
     }
 

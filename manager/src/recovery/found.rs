@@ -22,6 +22,15 @@ pub enum FoundError {
         #[source]
         source: Box<weft_raft::StartError>,
     },
+    /// The key of the log.
+    #[error("the log in {dir} stays closed")]
+    Key {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: weft_raft::KeyFileError,
+    },
     /// The disk's thread.
     #[error("the disk's thread ended")]
     Thread(#[from] tokio::task::JoinError),
@@ -43,7 +52,10 @@ pub async fn found(
         node_id: node,
         addr,
     };
-    let config = settings(me, taken.cluster.id, dir);
+    let config = settings(me, taken.cluster.id, dir).map_err(|source| FoundError::Key {
+        dir: dir.to_owned(),
+        source,
+    })?;
     let (index, state) = (taken.snapshot.revision, taken.snapshot.encode());
     let made = tokio::task::spawn_blocking(move || found_with_state(&config, index, &state));
     made.await?.map_err(|source| FoundError::Log {

@@ -39,6 +39,15 @@ pub enum SalvageError {
     /// The member did not come up alone.
     #[error("the log was opened, and its state was not complete within {0:?}")]
     NotReady(Duration),
+    /// The key of the log.
+    #[error("the log in {dir} stays closed")]
+    Key {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: weft_raft::KeyFileError,
+    },
     /// The disk's thread.
     #[error("the disk's thread ended")]
     Thread(#[from] tokio::task::JoinError),
@@ -72,7 +81,10 @@ pub async fn salvage(survivor: Survivor, dir: &Path) -> Result<View, SalvageErro
         node_id: survivor.node,
         addr: survivor.addr,
     };
-    let config = settings(me, survivor.cluster, dir);
+    let config = settings(me, survivor.cluster, dir).map_err(|source| SalvageError::Key {
+        dir: dir.to_owned(),
+        source,
+    })?;
     let forced = config.clone();
     tokio::task::spawn_blocking(move || force_new_cluster(&forced))
         .await?

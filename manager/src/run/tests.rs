@@ -105,7 +105,7 @@ impl World {
 #[tokio::test]
 async fn a_node_that_left_is_told_so_and_then_cut_off() {
     let dir = tempfile::tempdir().unwrap();
-    let world = founded(dir.path()).await;
+    let world = founded(&dir.path().join("raft")).await;
     let mut worker = world.worker().await;
     let mut stays = world.worker().await;
     worker.depart(wire::DepartRequest {}).await.unwrap();
@@ -119,4 +119,80 @@ async fn a_node_that_left_is_told_so_and_then_cut_off() {
     cut.expect("the connection is cut and no new one is taken");
     stays.depart(wire::DepartRequest {}).await.unwrap();
     world.manager.shutdown().await;
+}
+
+/// A manager's settings, the same at each call for the same credentials.
+async fn settings(dir: &Path, credentials: &Credentials) -> ManagerConfig {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    ManagerConfig {
+        node: credentials.identity().node,
+        cluster: credentials.identity().cluster,
+        raft_id: 1,
+        addr: listener.local_addr().unwrap(),
+        dir: dir.to_owned(),
+        credentials: LiveCredentials::new(credentials.clone()).unwrap(),
+        listener,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(ids()),
+    }
+}
+
+#[tokio::test]
+async fn a_manager_without_its_key_or_with_a_damaged_log_says_how_it_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let raft = dir.path().join("raft");
+    let founding = bootstrap(Founding {
+        description: fixture::node(1).description,
+        data_addr: fixture::node(1).data_addr,
+        advertise_addr: "192.0.2.1:2377".parse().unwrap(),
+        settings: defaults::settings(),
+        now: SystemClock.now(),
+        cluster: ids()(),
+        node: ids()(),
+    })
+    .unwrap();
+    let credentials = founding.credentials;
+    let manager = Manager::start(settings(&raft, &credentials).await);
+    let manager = manager.await.unwrap();
+    manager.found(founding.changes).await.unwrap();
+    manager.shutdown().await;
+    let refusal = async || {
+        let again = Manager::start(settings(&raft, &credentials).await).await;
+        let error = again.err().unwrap();
+        assert!(error.must_rejoin(), "{error:?}");
+        let text = error.to_string();
+        let node = credentials.identity().node;
+        assert!(
+            text.contains(&format!("weft node rm --force {node}"))
+                && text.contains("weft cluster leave --force"),
+            "{text}"
+        );
+        error
+    };
+
+    let key = crate::run::key_file(&raft);
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let error = refusal().await;
+    assert!(
+        matches!(error, crate::run::StartError::Keys { .. }),
+        "{error:?}"
+    );
+    assert!(!key.exists(), "no other key takes its place");
+    std::fs::write(&key, kept).unwrap();
+
+    let segment = raft.join("wal/00000001.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[600] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let error = refusal().await;
+    assert!(
+        matches!(error, crate::run::StartError::Damaged { .. }),
+        "{error:?}"
+    );
+
+    bytes[600] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let manager = Manager::start(settings(&raft, &credentials).await).await;
+    manager.unwrap().shutdown().await;
 }

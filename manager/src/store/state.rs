@@ -6,6 +6,8 @@ use crate::store::item::Item;
 use rpds::QueueSync;
 use rpds::RedBlackTreeMapSync;
 use rpds::RedBlackTreeSetSync;
+use std::io;
+use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,23 +224,58 @@ impl State {
         }
     }
 
+    /// Everything, written down object by object: the same bytes as the encoding of
+    /// [`State::to_snapshot`], without a second copy of the state in memory.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_snapshot(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut piece = |piece: StoreSnapshot| out.write_all(&piece.encode());
+        piece(StoreSnapshot {
+            revision: self.revision,
+            ..StoreSnapshot::default()
+        })?;
+        for item in self.items() {
+            piece(StoreSnapshot {
+                objects: vec![Object::from(&item)],
+                ..StoreSnapshot::default()
+            })?;
+        }
+        for applied in self.recent() {
+            piece(StoreSnapshot {
+                recent: vec![applied.clone()],
+                ..StoreSnapshot::default()
+            })?;
+        }
+        for node in self.removed_in_order() {
+            piece(StoreSnapshot {
+                removed: vec![RemovedNode::clone(node)],
+                ..StoreSnapshot::default()
+            })?;
+        }
+        Ok(())
+    }
+
     /// The state that was written down.
     pub fn from_snapshot(snapshot: StoreSnapshot) -> State {
-        let mut state = State {
-            index: snapshot.revision,
-            revision: snapshot.revision,
-            ..State::default()
-        };
-        for object in snapshot.objects {
-            state.put(object.into());
-        }
-        for applied in snapshot.recent {
-            state.remember(applied);
-        }
-        for node in snapshot.removed {
-            state.bury(node);
-        }
+        let mut state = State::default();
+        state.absorb(snapshot);
         state
+    }
+
+    /// Adds a piece of a state that was written down.
+    pub(crate) fn absorb(&mut self, piece: StoreSnapshot) {
+        self.index = self.index.max(piece.revision);
+        self.revision = self.revision.max(piece.revision);
+        for object in piece.objects {
+            self.put(object.into());
+        }
+        for applied in piece.recent {
+            self.remember(applied);
+        }
+        for node in piece.removed {
+            self.bury(node);
+        }
     }
 
     /// The log has come to `index`. States that were reached by single transactions have the index

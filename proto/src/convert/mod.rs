@@ -19,6 +19,7 @@ mod record;
 mod service;
 mod signal;
 mod snapshot;
+mod snapshot_stream;
 mod task;
 mod task_spec;
 mod update;
@@ -50,6 +51,7 @@ pub use limits::SUBNET_PREFIXES_V6;
 pub use service::resolve_networks;
 pub use signal::signal_name;
 pub use signal::signal_number;
+pub use snapshot_stream::SnapshotError;
 
 /// Implements `TryFrom` by a reader whose errors are relative to the message, and gives them their
 /// root: `ports[0].published` becomes `service.ports[0].published`.

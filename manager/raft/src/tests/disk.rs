@@ -290,7 +290,7 @@ impl crate::StateMachine for Canary {
     }
 }
 
-fn files_under(dir: &Path) -> Vec<std::path::PathBuf> {
+pub(super) fn files_under(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     entries
         .flat_map(|path| match path.is_dir() {

@@ -4,6 +4,7 @@ use crate::disk::Disk;
 use crate::disk::DiskFile;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -127,12 +128,10 @@ impl MemDisk {
             Luck::Nothing | Luck::Everything | Luck::Prefix(_) | Luck::Suffix(_) => 0,
         };
         let last = events.len().wrapping_sub(1);
-        for (n, event) in events.iter().enumerate() {
+        let synced = synced(events);
+        for (n, (event, synced)) in events.iter().zip(synced).enumerate() {
             match event {
                 Event::Write { file, at, bytes } => {
-                    let synced = events[n..]
-                        .iter()
-                        .any(|e| matches!(e, Event::Sync { file: f } if f == file));
                     let contents = &mut files[*file];
                     for (offset, part) in (0..).step_by(SECTOR).zip(bytes.chunks(SECTOR)) {
                         let kept = match luck {
@@ -146,7 +145,7 @@ impl MemDisk {
                             }
                             Luck::Everything | Luck::Prefix(_) | Luck::Suffix(_) => 0..part.len(),
                             Luck::Random(_) => {
-                                0..part.len() * usize::from(chance(&mut seed) % 2 == 0)
+                                0..part.len() * usize::from(chance(&mut seed).is_multiple_of(2))
                             }
                         };
                         put(contents, at + offset + kept.start, &part[kept]);
@@ -157,10 +156,10 @@ impl MemDisk {
                     if files.len() <= *file {
                         files.resize(file + 1, Vec::new());
                     }
-                    apply_name(event, events, n, luck, &mut seed, &mut names);
+                    apply_name(event, synced, luck, &mut seed, &mut names);
                 }
                 Event::Rename { .. } | Event::Remove { .. } => {
-                    apply_name(event, events, n, luck, &mut seed, &mut names);
+                    apply_name(event, synced, luck, &mut seed, &mut names);
                 }
             }
         }
@@ -204,6 +203,23 @@ impl MemDisk {
     }
 }
 
+/// Which of the events a later sync made durable.
+fn synced(events: &[Event]) -> Vec<bool> {
+    let (mut files, mut names) = (BTreeSet::new(), false);
+    let mut synced: Vec<bool> = events
+        .iter()
+        .rev()
+        .map(|event| match event {
+            Event::Write { file, .. } => files.contains(file),
+            Event::Sync { file } => !files.insert(*file),
+            Event::SyncNames => std::mem::replace(&mut names, true),
+            Event::Create { .. } | Event::Rename { .. } | Event::Remove { .. } => names,
+        })
+        .collect();
+    synced.reverse();
+    synced
+}
+
 fn put(contents: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
@@ -216,18 +232,16 @@ fn put(contents: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 
 fn apply_name(
     event: &Event,
-    events: &[Event],
-    n: usize,
+    synced: bool,
     luck: Luck,
     seed: &mut u64,
     names: &mut BTreeMap<String, usize>,
 ) {
-    let synced = events[n..].iter().any(|e| matches!(e, Event::SyncNames));
     let kept = match luck {
         _ if synced => true,
         Luck::Nothing => false,
         Luck::Everything | Luck::Prefix(_) | Luck::Suffix(_) => true,
-        Luck::Random(_) => chance(seed) % 2 == 0,
+        Luck::Random(_) => chance(seed).is_multiple_of(2),
     };
     if !kept {
         return;
