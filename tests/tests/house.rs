@@ -90,6 +90,8 @@ const MANAGER: &[Row] = &[
             "recovery",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
+            // What services should have and how they go back, as the orchestrator sees it.
+            "orchestrator",
         ],
         NO_ENGINE,
     ),

@@ -7,6 +7,7 @@ use crate::render::network;
 use crate::render::node;
 use crate::render::node::Managers;
 use crate::render::service;
+use crate::render::service::Counts;
 use crate::render::task;
 use std::time::Duration;
 use weft_proto::NodeId;
@@ -171,13 +172,19 @@ Constraints:    node.role==worker
 Limits:         none
 Reservations:   none
 Restart:        always, after 5s, without bound
-Update:         1 at a time, old task stops first
+Update:         1 at a time, old task stops first, watched for 5s, pauses when one fails
+Rollback:       1 at a time, old task stops first, watched for 5s, pauses when one fails
 Stop:           SIGTERM, killed after 10s";
 
 #[test]
 fn services_say_how_many_of_their_tasks_run_and_which_ports_answer() {
     let service = test_objects::service(3);
-    let rows = service::rows(&[(service.clone(), 2)]);
+    let counts = Counts {
+        running: 2,
+        wanted: 3,
+        completed: 0,
+    };
+    let rows = service::rows(&[(service.clone(), counts)]);
     assert_eq!(service::table(&rows), SERVICES);
     let json = serde_json::to_value(&rows).unwrap();
     assert_eq!(
@@ -186,7 +193,7 @@ fn services_say_how_many_of_their_tasks_run_and_which_ports_answer() {
     );
     assert_eq!(json[0]["ports"][0]["published"], 8080);
     let name = |_: &weft_proto::NetworkId| "net".to_owned();
-    assert_eq!(service::inspect(&service, 2, &name), SERVICE);
+    assert_eq!(service::inspect(&service, counts, UPDATED, &name), SERVICE);
 }
 
 const NETWORKS: &str = r"ID             NAME   DRIVER    SUBNET        VNI    INTERNAL

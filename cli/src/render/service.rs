@@ -8,12 +8,28 @@ use std::time::Duration;
 use weft_proto::Name;
 use weft_proto::ServiceId;
 use weft_proto::object::Service;
+use weft_proto::object::UpdateState;
 use weft_proto::spec::EndpointMode;
+use weft_proto::spec::FailureAction;
 use weft_proto::spec::Port;
+use weft_proto::spec::Ratio;
 use weft_proto::spec::Resources;
 use weft_proto::spec::RestartCondition;
 use weft_proto::spec::Runtime;
+use weft_proto::spec::UpdateConfig;
 use weft_proto::spec::UpdateOrder;
+use weft_proto::time::Timestamp;
+
+/// Numbers of tasks of a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Run.
+    pub(crate) running: u32,
+    /// Should run; of a job, must complete.
+    pub(crate) wanted: u32,
+    /// Of a job: have completed in the present run.
+    pub(crate) completed: u32,
+}
 
 /// A service in a list. The keys of its JSON do not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,28 +39,34 @@ pub(crate) struct ServiceRow {
     pub(crate) mode: String,
     /// How many tasks run.
     pub(crate) running: u32,
-    /// How many should.
+    /// How many should; of a job, how many must complete in the present run.
     pub(crate) replicas: u32,
+    /// Of a job: how many have; null for services.
+    pub(crate) completed: Option<u32>,
+    /// How far the last change is; null before the first.
+    pub(crate) update: Option<UpdateState>,
     pub(crate) runtime: &'static str,
     pub(crate) command: Vec<String>,
     pub(crate) ports: Vec<Port>,
 }
 
-/// The rows of a list, by name, from services and how many of their tasks run.
-pub(crate) fn rows(services: &[(Service, u32)]) -> Vec<ServiceRow> {
+/// The rows of a list, by name.
+pub(crate) fn rows(services: &[(Service, Counts)]) -> Vec<ServiceRow> {
     let mut rows: Vec<ServiceRow> = services.iter().map(row).collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows
 }
 
-fn row((service, running): &(Service, u32)) -> ServiceRow {
+fn row((service, counts): &(Service, Counts)) -> ServiceRow {
     let spec = &service.spec;
     ServiceRow {
         id: service.id,
         name: spec.name.clone(),
         mode: spec.mode.to_string(),
-        running: *running,
-        replicas: spec.mode.slots().unwrap_or(*running),
+        running: counts.running,
+        replicas: counts.wanted,
+        completed: spec.mode.is_job().then_some(counts.completed),
+        update: service.update.as_ref().map(|status| status.state),
         runtime: runtime(spec.task.runtime),
         command: spec.task.command.clone(),
         ports: service.ports.clone(),
@@ -59,12 +81,30 @@ pub(crate) fn table(rows: &[ServiceRow]) -> String {
             row.id.short().to_owned(),
             row.name.to_string(),
             row.mode.clone(),
-            format!("{}/{}", row.running, row.replicas),
+            replicas(row),
             shortened(&command_line(&row.command)),
             ports(&row.ports),
         ]
     };
     table::table(header, rows.iter().map(line))
+}
+
+/// `3/3`, `2/5 completed`, `2/3 updating`.
+fn replicas(row: &ServiceRow) -> String {
+    let numbers = match row.completed {
+        Some(completed) => format!("{completed}/{} completed", row.replicas),
+        None => format!("{}/{}", row.running, row.replicas),
+    };
+    let through = [UpdateState::Completed, UpdateState::RollbackCompleted];
+    match row.update {
+        Some(state) if !through.contains(&state) => format!("{numbers} {state}"),
+        Some(_) | None => numbers,
+    }
+}
+
+/// When the schedule of a job begins its next run.
+pub(crate) fn next_run(service: &Service, now: Timestamp) -> Option<Timestamp> {
+    service.spec.schedule.as_ref()?.next_after(now)
 }
 
 /// A command as one would type it: words that a shell would take apart are quoted.
@@ -121,10 +161,14 @@ fn resources(resources: Resources) -> String {
     }
 }
 
+/// What most services have not.
+const SELDOM: [&str; 4] = ["Schedule", "Run", "Last change", "Before"];
+
 /// One service in full, for people. `network` gives the name of a network by its identifier.
 pub(crate) fn inspect(
     service: &Service,
-    running: u32,
+    counts: Counts,
+    now: Timestamp,
     network: &dyn Fn(&weft_proto::NetworkId) -> String,
 ) -> String {
     let spec = &service.spec;
@@ -158,36 +202,17 @@ pub(crate) fn inspect(
             )
         }
     };
-    let order = match spec.update.order {
-        UpdateOrder::StopFirst => "old task stops first",
-        UpdateOrder::StartFirst => "new task starts first",
-    };
-    let pace = match spec.update.parallelism {
-        0 => "all at once".to_owned(),
-        n => format!("{n} at a time"),
-    };
-    let apart = match spec.update.delay {
-        Duration::ZERO => String::new(),
-        delay => format!(", {} apart", time::span(delay)),
-    };
-    let update = format!("{pace}{apart}, {order}");
     let endpoint = match spec.endpoint_mode {
         EndpointMode::Vip => "vip",
         EndpointMode::Dnsrr => "dnsrr",
     };
-    table::pairs(&[
+    let pairs = [
         ("ID", service.id.to_string()),
         ("Name", spec.name.to_string()),
         ("Created", time::rfc3339(service.meta.created_at)),
         ("Updated", time::rfc3339(service.meta.updated_at)),
         ("Labels", labels.collect::<Vec<_>>().join(", ")),
-        (
-            "Mode",
-            match spec.mode.slots() {
-                Some(slots) => format!("{}, {running} of {slots} run", spec.mode),
-                None => format!("{}, {running} run", spec.mode),
-            },
-        ),
+        ("Mode", mode(service, counts)),
         ("Command", command_line(&task.command)),
         ("Environment", task.env.join(" ")),
         ("Runtime", runtime(task.runtime).to_owned()),
@@ -198,7 +223,19 @@ pub(crate) fn inspect(
         ("Limits", resources(task.limits)),
         ("Reservations", resources(task.reservations)),
         ("Restart", condition),
-        ("Update", update),
+        ("Update", rollover(&spec.update)),
+        ("Rollback", rollover(&spec.rollback)),
+        ("Schedule", schedule(service, now)),
+        ("Run", run(service)),
+        ("Last change", last_change(service)),
+        (
+            "Before",
+            service
+                .previous
+                .as_deref()
+                .map(|previous| command_line(&previous.task.command))
+                .unwrap_or_default(),
+        ),
         (
             "Stop",
             format!(
@@ -207,5 +244,95 @@ pub(crate) fn inspect(
                 time::span(task.stop_grace)
             ),
         ),
-    ])
+    ];
+    // Only jobs have runs, and only what was changed has a last change.
+    let present = pairs
+        .into_iter()
+        .filter(|(key, value)| !value.is_empty() || !SELDOM.contains(key));
+    table::pairs(&present.collect::<Vec<_>>())
+}
+
+/// How tasks are replaced: `1 at a time, 10s apart, old task stops first, watched for 5s, pauses when
+/// one fails`.
+fn rollover(config: &UpdateConfig) -> String {
+    let pace = match config.parallelism {
+        0 => "all at once".to_owned(),
+        n => format!("{n} at a time"),
+    };
+    let apart = match config.delay {
+        Duration::ZERO => String::new(),
+        delay => format!(", {} apart", time::span(delay)),
+    };
+    let order = match config.order {
+        UpdateOrder::StopFirst => "old task stops first",
+        UpdateOrder::StartFirst => "new task starts first",
+    };
+    let limit = match config.max_failure_ratio {
+        Ratio::NONE => "one fails".to_owned(),
+        ratio => format!("more than {ratio} of them fail"),
+    };
+    let action = match config.failure_action {
+        FailureAction::Pause => format!("pauses when {limit}"),
+        FailureAction::Continue => "goes on when some fail".to_owned(),
+        FailureAction::Rollback => format!("goes back when {limit}"),
+    };
+    let watched = time::span(config.monitor);
+    format!("{pace}{apart}, {order}, watched for {watched}, {action}")
+}
+
+fn schedule(service: &Service, now: Timestamp) -> String {
+    let Some(schedule) = &service.spec.schedule else {
+        return String::new();
+    };
+    match next_run(service, now) {
+        Some(next) => format!("{schedule}, next at {}", time::rfc3339(next)),
+        None => format!("{schedule}, never again"),
+    }
+}
+
+/// The present run of a job.
+fn run(service: &Service) -> String {
+    let Some(run) = service.run else {
+        return String::new();
+    };
+    let since = match run.started.as_millis() {
+        0 => String::new(),
+        _ => format!(" since {}", time::rfc3339(run.started)),
+    };
+    let skipped = run.skipped.map(|at| {
+        format!(
+            "; its time at {} was passed over, because it had not ended",
+            time::rfc3339(at)
+        )
+    });
+    format!("{}{since}{}", run.iteration, skipped.unwrap_or_default())
+}
+
+/// How far the last change of the spec is.
+fn last_change(service: &Service) -> String {
+    let Some(status) = &service.update else {
+        return String::new();
+    };
+    let at = match (status.ended, status.started.as_millis()) {
+        (Some(ended), _) => format!(" at {}", time::rfc3339(ended)),
+        (None, 0) => String::new(),
+        (None, _) => format!(" since {}", time::rfc3339(status.started)),
+    };
+    match status.message.as_str() {
+        "" => format!("{}{at}", status.state),
+        message => format!("{}{at}: {message}", status.state),
+    }
+}
+
+fn mode(service: &Service, counts: Counts) -> String {
+    let mode = service.spec.mode;
+    let Counts {
+        running,
+        wanted,
+        completed,
+    } = counts;
+    match mode.is_job() {
+        true => format!("{mode}, {completed} of {wanted} completed, {running} run"),
+        false => format!("{mode}, {running} of {wanted} run"),
+    }
 }

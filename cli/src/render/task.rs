@@ -117,15 +117,25 @@ pub(crate) fn table(rows: &[TaskRow], now: Timestamp) -> String {
     table::table(header, rows.iter().map(line))
 }
 
-/// Its error, or why it waits; what it does needs no words once it runs.
+/// Its error, why it waits or stops, and what becomes of its slot; what it does needs no words once it
+/// runs.
 fn remark(row: &TaskRow) -> String {
     // A task that was told to stop ends as its signal makes it: nothing to remark.
     let stopped = row.state == TaskState::Shutdown;
     let code = row.exit_code.filter(|code| *code != 0 && !stopped);
-    match (row.error.as_str(), code) {
+    let error = match (row.error.as_str(), code) {
         ("", Some(code)) => format!("exit code {code}"),
-        ("", None) if row.state < TaskState::Running => row.message.clone(),
-        ("", None) => String::new(),
         (error, _) => error.to_owned(),
+    };
+    let told = row.desired_state > DesiredState::Running;
+    let says = match row.state.is_terminal() {
+        true => !told && !row.past,
+        false => told || row.state < TaskState::Running,
+    };
+    match (error.as_str(), row.message.as_str()) {
+        (_, "") => error,
+        ("", message) if says => message.to_owned(),
+        (_, message) if says && row.state.is_terminal() => format!("{error}; {message}"),
+        (_, _) => error,
     }
 }

@@ -276,6 +276,13 @@ impl Control for Server {
         Ok(Response::new(wire::UpdateServiceResponse { service }))
     }
 
+    async fn rollback_service(
+        &self,
+        request: Request<wire::RollbackServiceRequest>,
+    ) -> Answer<wire::RollbackServiceResponse> {
+        Err(no_service(&request.into_inner().target))
+    }
+
     async fn remove_service(
         &self,
         request: Request<wire::RemoveServiceRequest>,
@@ -303,6 +310,8 @@ impl Control for Server {
             .map(|service| wire::ServiceListing {
                 service: Some(service.clone()),
                 running: service.spec.as_ref().unwrap().replicated.unwrap().replicas,
+                wanted: service.spec.as_ref().unwrap().replicated.unwrap().replicas,
+                completed: 0,
             })
             .collect();
         if services.is_empty() && !target.is_empty() {

@@ -7,6 +7,7 @@ mod ipam;
 mod number;
 mod plan;
 mod port;
+mod service;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use number::choose_node_number;
 pub use number::choose_vni;
 pub use plan::plan;
 pub use port::choose_ports;
+pub use service::plan_services;
 
 use ipnet::IpNet;
 use weft_proto::Name;

@@ -7,6 +7,7 @@ use crate::quorum::MustStay;
 use ipnet::IpNet;
 use tonic::Status;
 use weft_proto::Name;
+use weft_proto::NetworkId;
 use weft_proto::convert::ConvertError;
 use weft_proto::object::NodeState;
 use weft_proto::spec::Protocol;
@@ -47,6 +48,28 @@ pub(super) enum ApiError {
          choose another one"
     )]
     PortReserved { port: u16, protocol: Protocol },
+    #[error("{what} means nothing for a service of mode {mode}: {why}")]
+    Meaningless {
+        what: &'static str,
+        mode: String,
+        why: &'static str,
+    },
+    #[error(
+        "service {name} is of mode {from} and cannot become {to}: remove it and create it anew, or \
+         create another one beside it"
+    )]
+    ModeChange {
+        name: Name,
+        from: String,
+        to: String,
+    },
+    #[error("service {name} has no previous spec to return to: {why}")]
+    NoPrevious { name: Name, why: &'static str },
+    #[error(
+        "service {name} cannot return to its previous spec: its network {network} was removed; \
+         create one and change the service with \"weft service update\""
+    )]
+    NoWayBack { name: Name, network: NetworkId },
     #[error("service {0} cannot be renamed: create one with the new name and remove this one")]
     Rename(Name),
     #[error(
@@ -97,12 +120,16 @@ impl From<ApiError> for Status {
             | ApiError::Field(_)
             | ApiError::SubnetOverlaps { .. }
             | ApiError::PortReserved { .. }
+            | ApiError::Meaningless { .. }
+            | ApiError::ModeChange { .. }
             | ApiError::Rename(_) => Status::invalid_argument(text),
             ApiError::Target(error) => error.into(),
             ApiError::Allocate(error) => error.into(),
             ApiError::Propose(error) => error.into(),
             ApiError::NameTaken { .. } => Status::already_exists(text),
             ApiError::NetworkUsed { .. }
+            | ApiError::NoPrevious { .. }
+            | ApiError::NoWayBack { .. }
             | ApiError::NodeNotDown { .. }
             | ApiError::NodeManages { .. }
             | ApiError::StillManages { .. }

@@ -12,6 +12,7 @@ mod cluster;
 mod error;
 mod logs;
 mod members;
+mod mode;
 mod network;
 mod node;
 mod port;

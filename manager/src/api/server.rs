@@ -356,6 +356,30 @@ impl Control for ControlService {
         }))
     }
 
+    async fn rollback_service(
+        &self,
+        request: Request<wire::RollbackServiceRequest>,
+    ) -> Answer<wire::RollbackServiceResponse> {
+        let request = request.into_inner();
+        let id = RequestId::read(&request.request_id)?.command("roll back service");
+        let (target, version) = (&*request.target, request.version);
+        let basis = self.basis(&Claim::ServiceName, target);
+        let rollback = |state: &State| service::rollback(state, target, version);
+        let (decided, view) = self.once(id, basis, rollback).await?.parts();
+        let service = match (decided, view) {
+            (Some(service), view) => {
+                tracing::info!(id = %service.id, name = %service.spec.name, "service rolled back");
+                let stored = view.and_then(|view| view.service(service.id).cloned());
+                stored.unwrap_or_else(|| Arc::new(service))
+            }
+            (None, Some(view)) => target::service(&view, target)?,
+            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
+        };
+        Ok(Response::new(wire::RollbackServiceResponse {
+            service: Some((&*service).into()),
+        }))
+    }
+
     async fn remove_service(
         &self,
         request: Request<wire::RemoveServiceRequest>,
@@ -378,9 +402,11 @@ impl Control for ControlService {
         let view = self.read(request.read).await?;
         let services = service::list(&view, &request.target)?
             .iter()
-            .map(|(service, running)| wire::ServiceListing {
+            .map(|(service, count)| wire::ServiceListing {
                 service: Some((&**service).into()),
-                running: *running,
+                running: count.running,
+                wanted: count.wanted,
+                completed: count.completed,
             })
             .collect();
         Ok(Response::new(wire::ListServicesResponse {

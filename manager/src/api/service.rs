@@ -3,8 +3,11 @@
 use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
 use crate::api::error::ApiError;
+use crate::api::mode;
 use crate::api::port;
 use crate::api::target;
+use crate::orchestrator;
+use crate::orchestrator::Count;
 use crate::propose::retry::Decision;
 use crate::store::Claim;
 use crate::store::State;
@@ -23,7 +26,6 @@ use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::spec::EndpointMode;
 use weft_proto::spec::ServiceSpec;
-use weft_proto::task_state::TaskState;
 use weft_proto::wire;
 
 type Vips = BTreeMap<NetworkId, IpAddr>;
@@ -57,10 +59,10 @@ pub(super) fn create(
         id,
         vips: choose_vips(state, &spec, &Vips::new())?,
         ports: choose_ports(state, id, &spec.ports, &[])?,
+        run: orchestrator::first_run(&spec),
         spec,
         previous: None,
         update: None,
-        run: None,
     };
     changes.push(Change::create(service.clone()));
     Ok(Decision {
@@ -77,6 +79,38 @@ pub(super) fn update(
     version: u64,
     spec: &wire::ServiceSpec,
 ) -> Result<Decision<Service>, ApiError> {
+    let old = looked_at(state, target, version)?;
+    let spec = read(state, spec)?;
+    if spec.name != old.spec.name {
+        return Err(ApiError::Rename(old.spec.name.clone()));
+    }
+    mode::same_mode(&old, &spec)?;
+    write(state, &old, orchestrator::updated(&old, spec))
+}
+
+/// The spec before the last change.
+pub(super) fn rollback(
+    state: &State,
+    target: &str,
+    version: u64,
+) -> Result<Decision<Service>, ApiError> {
+    let old = looked_at(state, target, version)?;
+    let service = orchestrator::rolled_back(&old).map_err(|none| ApiError::NoPrevious {
+        name: old.spec.name.clone(),
+        why: none.0,
+    })?;
+    let networks = &service.spec.task.networks;
+    if let Some(gone) = networks.iter().find(|n| state.network(n.id).is_none()) {
+        return Err(ApiError::NoWayBack {
+            name: old.spec.name.clone(),
+            network: gone.id,
+        });
+    }
+    write(state, &old, service)
+}
+
+/// The service as its caller looked at it.
+fn looked_at(state: &State, target: &str, version: u64) -> Result<Arc<Service>, ApiError> {
     let old = target::service(state, target)?;
     if version != 0 && version != old.meta.version {
         return Err(ApiError::Outdated {
@@ -85,21 +119,18 @@ pub(super) fn update(
             expected: version,
         });
     }
-    let spec = read(state, spec)?;
-    if spec.name != old.spec.name {
-        return Err(ApiError::Rename(old.spec.name.clone()));
-    }
-    let mut changes = guards(state, &spec);
-    let service = Service {
-        meta: old.meta,
-        id: old.id,
-        vips: choose_vips(state, &spec, &old.vips)?,
-        ports: choose_ports(state, old.id, &spec.ports, &old.ports)?,
-        spec,
-        previous: old.previous.clone(),
-        update: old.update.clone(),
-        run: old.run,
-    };
+    Ok(old)
+}
+
+/// `service` in the place of `old`, with addresses and ports as its spec asks for.
+fn write(
+    state: &State,
+    old: &Service,
+    mut service: Service,
+) -> Result<Decision<Service>, ApiError> {
+    let mut changes = guards(state, &service.spec);
+    service.vips = choose_vips(state, &service.spec, &old.vips)?;
+    service.ports = choose_ports(state, old.id, &service.spec.ports, &old.ports)?;
     if service == *old {
         changes.clear();
     } else {
@@ -120,9 +151,8 @@ pub(super) fn remove(state: &State, target: &str) -> Result<Decision<ServiceId>,
     })
 }
 
-/// The services that are meant, by name, each with how many of its tasks run; with an empty target
-/// all.
-pub(super) fn list(state: &State, target: &str) -> Result<Vec<(Arc<Service>, u32)>, ApiError> {
+/// The services that are meant, by name, each with its numbers of tasks; with an empty target all.
+pub(super) fn list(state: &State, target: &str) -> Result<Vec<(Arc<Service>, Count)>, ApiError> {
     let mut services: Vec<_> = if target.is_empty() {
         state.services().cloned().collect()
     } else {
@@ -130,29 +160,23 @@ pub(super) fn list(state: &State, target: &str) -> Result<Vec<(Arc<Service>, u32
     };
     services.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
     let counted = services.into_iter().map(|service| {
-        let running = running(state, service.id);
-        (service, running)
+        let count = orchestrator::count(state, &service);
+        (service, count)
     });
     Ok(counted.collect())
 }
 
-/// Tasks that run and are to go on running.
-fn running(state: &State, service: ServiceId) -> u32 {
-    let running = state
-        .tasks_of_service(service)
-        .filter(|task| task.is_wanted() && task.status.state == TaskState::Running)
-        .count();
-    u32::try_from(running).unwrap_or(u32::MAX)
-}
-
 /// The spec with networks by identifier, fit for this cluster.
 fn read(state: &State, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError> {
-    let spec = resolve_networks(spec.clone(), |target| {
+    let mut spec = spec.clone();
+    mode::complete(&mut spec);
+    let spec = resolve_networks(spec, |target| {
         target::network(state, target)
             .map(|network| network.id)
             .map_err(|error| ConvertError::new(error.to_string()))
     })?;
     port::check(&spec.ports)?;
+    mode::check(&spec)?;
     Ok(spec)
 }
 

@@ -1,5 +1,6 @@
 //! Tasks.
 
+use crate::orchestrator;
 use crate::store::State;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::object::Node;
 use weft_proto::object::Task;
+use weft_proto::task_state::DesiredState;
 
 /// The tasks of a service, of a node, of a service on a node, or all; by service and slot, in a
 /// slot the newest first. Tasks of services that are gone are shown only where a node's tasks are
@@ -32,7 +34,26 @@ pub(super) fn list(
             .collect(),
     };
     tasks.sort_by(|a, b| order(a).cmp(&order(b)));
+    explain(state, &mut tasks);
     tasks
+}
+
+/// Tasks that ended by themselves say what becomes of their slot: whether and when it starts again.
+fn explain(state: &State, tasks: &mut [Arc<Task>]) {
+    let ended = tasks.iter().filter(|task| is_open(task));
+    let services: BTreeSet<ServiceId> = ended.map(|task| task.service).collect();
+    for service in services {
+        let notes = orchestrator::notes(state, service);
+        for task in tasks.iter_mut() {
+            if let Some(note) = notes.get(&task.id) {
+                Arc::make_mut(task).status.message.clone_from(note);
+            }
+        }
+    }
+}
+
+fn is_open(task: &Task) -> bool {
+    task.desired == DesiredState::Running && task.status.state.is_terminal()
 }
 
 fn order(task: &Task) -> impl Ord + '_ {

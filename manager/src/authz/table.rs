@@ -33,6 +33,7 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Control/RemoveNetwork", OPERATORS),
     ("/weft.v1.Control/CreateService", OPERATORS),
     ("/weft.v1.Control/UpdateService", OPERATORS),
+    ("/weft.v1.Control/RollbackService", OPERATORS),
     ("/weft.v1.Control/RemoveService", OPERATORS),
     ("/weft.v1.Control/ListServices", OPERATORS),
     ("/weft.v1.Control/ListTasks", OPERATORS),

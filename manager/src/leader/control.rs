@@ -142,7 +142,8 @@ impl Office {
             (plan.changes, plan.wake_at)
         }));
         loops.spawn(self.clone().decide("allocator", |state, now| {
-            (allocator::plan(state, now), None)
+            let services = allocator::plan_services(state);
+            ([services, allocator::plan(state, now)].concat(), None)
         }));
         loops.spawn(self.clone().decide("scheduler", |state, now| {
             (scheduler::plan(state, now), None)

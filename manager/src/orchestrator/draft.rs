@@ -19,7 +19,7 @@ use weft_proto::time::Timestamp;
 
 #[derive(Debug)]
 enum Edit {
-    Put(Task),
+    Put(Box<Task>),
     Remove(Arc<Task>),
 }
 
@@ -86,7 +86,7 @@ impl<'a> Draft<'a> {
 
     /// Writes a task as it is to be.
     pub(super) fn put(&mut self, task: Task) {
-        self.edits.insert(task.id, Edit::Put(task));
+        self.edits.insert(task.id, Edit::Put(Box::new(task)));
     }
 
     /// Forgets a task.
@@ -138,7 +138,7 @@ impl<'a> Draft<'a> {
         plan.changes.extend(self.service.map(Change::update));
         plan.changes
             .extend(self.edits.into_values().map(|edit| match edit {
-                Edit::Put(task) => Change::update(task),
+                Edit::Put(task) => Change::update(*task),
                 Edit::Remove(task) => Change::remove(Task::clone(&task)),
             }));
         plan.changes

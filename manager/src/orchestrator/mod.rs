@@ -17,14 +17,19 @@
 //! ```
 //! A caller keeps the view it planned last (`before`), takes the keys that changed since (with
 //! `Dirty::everything()` where they are not known any more), adds `agenda.due(now)`, and keeps a
-//! `Dirty` until its plan was committed as a whole. `plan` decides for all services.
+//! `Dirty` until its plan was committed as a whole. [`Orchestrator`] is these four in one. `plan`
+//! decides for all services.
 
+mod count;
+mod course;
 mod dirty;
 mod draft;
 mod eligible;
+mod follow;
 mod global;
 mod job;
 mod keep;
+mod note;
 mod orphan;
 mod reap;
 mod replicated;
@@ -38,9 +43,18 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+pub use count::Count;
+pub use count::count;
+pub use course::NoPrevious;
+pub use course::first_run;
+pub use course::rolled_back;
+pub use course::updated;
 pub use dirty::Agenda;
 pub use dirty::Dirty;
 pub use dirty::affected;
+pub use follow::Orchestrator;
+pub use note::notes;
+pub use rollback::restored;
 
 use crate::orchestrator::draft::Draft;
 use crate::store::State;

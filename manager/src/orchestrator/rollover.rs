@@ -115,7 +115,8 @@ pub(super) fn step(
         };
         status.ended = Some(draft.now);
         if !status.state.is_rollback() {
-            let note = first.map(|first| format!("{failed} tasks failed: {first}"));
+            let note =
+                first.map(|first| format!("{failed} of {} tasks failed: {first}", seats.len()));
             status.message = note.unwrap_or_default();
         }
     } else if !status.state.is_rollback() {

@@ -36,8 +36,6 @@ pub(super) struct Stale {
     pub(super) moved: bool,
 }
 
-pub(super) const UPDATED: &str = "the service was updated";
-
 impl Seat {
     /// `frozen`: an update is paused, so that tasks of every spec are as good.
     pub(super) fn sort(&self, state: &State, service: &Service, frozen: bool) -> Sorted {
@@ -59,7 +57,7 @@ impl Seat {
                     sorted.good.push(task.clone());
                     continue;
                 }
-                None => stale(UPDATED.to_owned(), false),
+                None => stale(changed(service).to_owned(), false),
             };
             if serves {
                 sorted.stale.push(stale);
@@ -82,5 +80,13 @@ impl Seat {
     pub(super) fn ended(&self, service: &Service, frozen: bool) -> Option<&Arc<Task>> {
         let ended = self.slot.ended()?;
         (frozen || is_current(ended, service)).then_some(ended)
+    }
+}
+
+/// Why a task of another spec goes.
+fn changed(service: &Service) -> &'static str {
+    match &service.update {
+        Some(status) if status.state.is_rollback() => "the service was rolled back",
+        Some(_) | None => "the service was updated",
     }
 }

@@ -6,10 +6,13 @@ use crate::command::output;
 use crate::command::output::Format;
 use crate::command::service::fetch;
 use crate::render::service as render;
+use crate::render::service::Counts;
 use clap::Args;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use weft_proto::NetworkId;
 use weft_proto::object::Service;
+use weft_proto::time::Timestamp;
 
 /// Which services.
 #[derive(Debug, Args)]
@@ -22,6 +25,17 @@ pub(crate) struct InspectArgs {
     format: Format,
 }
 
+/// A service in full. The keys of its JSON do not change.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    service: &'a Service,
+    #[serde(flatten)]
+    counts: Counts,
+    /// When its schedule begins the next run, in milliseconds of Unix time.
+    next_run: Option<Timestamp>,
+}
+
 /// Runs it.
 pub(super) async fn run(context: &Context, args: &InspectArgs) -> anyhow::Result<()> {
     let client = context.connect().await?;
@@ -31,8 +45,13 @@ pub(super) async fn run(context: &Context, args: &InspectArgs) -> anyhow::Result
     }
     match args.format {
         Format::Json => {
-            let services: Vec<&Service> = services.iter().map(|(service, _)| service).collect();
-            output::json(&services)
+            let now = context.now();
+            let shown = services.iter().map(|(service, counts)| Shown {
+                service,
+                counts: *counts,
+                next_run: render::next_run(service, now),
+            });
+            output::json(&shown.collect::<Vec<_>>())
         }
         Format::Table => {
             let networks = network::fetch(&client, "").await?;
@@ -43,7 +62,7 @@ pub(super) async fn run(context: &Context, args: &InspectArgs) -> anyhow::Result
             let name = |id: &NetworkId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
             let texts = services
                 .iter()
-                .map(|(service, running)| render::inspect(service, *running, &name));
+                .map(|(service, counts)| render::inspect(service, *counts, context.now(), &name));
             output::text(&texts.collect::<Vec<_>>().join("\n\n"))
         }
     }

@@ -11,6 +11,7 @@ mod progress;
 mod ps;
 mod rm;
 mod roll;
+mod rollback;
 mod scale;
 mod update;
 mod wait;
@@ -25,7 +26,9 @@ pub(crate) enum ServiceCommand {
     /// Run a command on the cluster
     Create(create::CreateArgs),
     /// Change a service; its tasks roll over where that is needed
-    Update(update::UpdateArgs),
+    Update(rollback::UpdateOrRollback),
+    /// Return a service to its spec before the last change; how many tasks it has stays
+    Rollback(rollback::RollbackArgs),
     /// Change how many tasks services have
     Scale(scale::ScaleArgs),
     /// List the services
@@ -46,7 +49,8 @@ pub(crate) enum ServiceCommand {
 pub(super) async fn run(context: &Context, command: ServiceCommand) -> anyhow::Result<()> {
     match command {
         ServiceCommand::Create(args) => create::run(context, args).await,
-        ServiceCommand::Update(args) => update::run(context, args).await,
+        ServiceCommand::Update(args) => rollback::update(context, args).await,
+        ServiceCommand::Rollback(args) => rollback::run(context, &args).await,
         ServiceCommand::Scale(args) => scale::run(context, &args).await,
         ServiceCommand::Ls(list) => ls::run(context, list).await,
         ServiceCommand::Ps(args) => ps::run(context, args).await,

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use weft_proto::TaskId;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::UpdateState;
 use weft_proto::spec::RestartCondition;
 use weft_proto::task_state::TaskState;
+use weft_proto::time::Timestamp;
 
 /// How many ends of one slot are enough to say that a service does not work as it was asked for.
 const ENOUGH: usize = 3;
@@ -14,9 +16,38 @@ const ENOUGH: usize = 3;
 /// How many reasons a line of progress tells.
 const REASONS: usize = 3;
 
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Goal {
+    /// How many tasks there should be, or how many should complete.
+    pub(super) wanted: u32,
+    /// When the service was changed: what failed before does not count.
+    pub(super) since: Timestamp,
+    /// The change rolls over: towards its new spec, or back to the one before.
+    pub(super) rolls: Option<UpdateState>,
+}
+
+impl Goal {
+    /// What to wait for after `changed` was answered.
+    pub(super) fn of(changed: &Service) -> Goal {
+        let update = changed.update.as_ref().map(|status| status.state);
+        Goal {
+            wanted: changed.spec.mode.slots().unwrap_or_default(),
+            since: changed.meta.updated_at,
+            rolls: update.filter(|state| !state.has_ended()),
+        }
+    }
+}
+
 /// How far a service is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
+    /// Its tasks are meant to end.
+    pub(super) is_job: bool,
+    /// What a change that rolls over does at the moment; `None`: it is through.
+    pub(super) rolling: Option<String>,
+    /// The managers have watched the change come to its end.
+    pub(super) proven: bool,
     /// The tasks that are as asked for.
     pub(super) done: BTreeSet<TaskId>,
     /// How many should be.
@@ -32,22 +63,27 @@ pub(super) struct Progress {
 impl Progress {
     /// Everything is as it was asked for.
     pub(super) fn is_complete(&self) -> bool {
-        self.done.len() == self.total && self.surplus == 0
+        self.rolling.is_none() && self.done.len() == self.total && self.surplus == 0
     }
 
     /// A line for people.
     pub(super) fn line(&self) -> String {
+        let verb = if self.is_job { "completed" } else { "run" };
         let mut line = match (self.total, self.surplus) {
             (0, 0) => "no task is left".to_owned(),
             (0, surplus) => format!("{surplus} tasks to be stopped"),
-            (total, 0) => format!("{} of {total} tasks run", self.done.len()),
+            (total, 0) => format!("{} of {total} tasks {verb}", self.done.len()),
             (total, surplus) => {
                 format!(
-                    "{} of {total} tasks run, {surplus} to be stopped",
+                    "{} of {total} tasks {verb}, {surplus} to be stopped",
                     self.done.len()
                 )
             }
         };
+        if let Some(rolling) = &self.rolling {
+            line.push_str("; ");
+            line.push_str(rolling);
+        }
         if !self.reasons.is_empty() {
             line.push_str("; ");
             line.push_str(&self.reasons());
@@ -67,24 +103,86 @@ impl Progress {
 }
 
 /// How far `service` is, given tasks of any services.
-pub(super) fn look(service: &Service, tasks: &[Task]) -> Progress {
+pub(super) fn look(service: &Service, tasks: &[Task], goal: &Goal) -> Progress {
     let mut slots: BTreeMap<u32, Vec<&Task>> = BTreeMap::new();
     for task in tasks.iter().filter(|task| task.service == service.id) {
         slots.entry(task.slot).or_default().push(task);
     }
     let mut progress = Progress {
-        total: usize::try_from(service.spec.mode.slots().unwrap_or_default()).unwrap_or(usize::MAX),
+        is_job: service.spec.mode.is_job(),
+        total: usize::try_from(goal.wanted).unwrap_or(usize::MAX),
         ..Progress::default()
     };
     for tasks in slots.values_mut() {
         tasks.sort_by_key(|task| std::cmp::Reverse((task.is_wanted(), task.meta.created_at)));
-        look_at_slot(service, tasks, &mut progress);
+        if progress.is_job {
+            look_at_work(service, tasks, &mut progress);
+        } else {
+            look_at_slot(service, tasks, goal, &mut progress);
+        }
+    }
+    if let Some(towards) = goal.rolls {
+        look_at_update(service, towards, &mut progress);
     }
     progress
 }
 
+/// A change that rolls over is what the managers say of it.
+fn look_at_update(service: &Service, towards: UpdateState, progress: &mut Progress) {
+    let Some(status) = &service.update else {
+        return;
+    };
+    let because = match status.message.as_str() {
+        "" => String::new(),
+        message => format!(": {message}"),
+    };
+    match status.state {
+        UpdateState::Updating | UpdateState::RollingBack => {
+            progress.rolling = Some(format!("{}{because}", status.state));
+            // Whether enough of them failed is for the managers to say.
+            progress.hopeless = None;
+        }
+        UpdateState::Completed => progress.proven = true,
+        UpdateState::RollbackCompleted if towards.is_rollback() => progress.proven = true,
+        UpdateState::RollbackCompleted => {
+            progress.hopeless = Some(format!("it was rolled back{because}"));
+        }
+        UpdateState::Paused => {
+            progress.hopeless = Some(format!("its update is paused{because}"));
+        }
+        UpdateState::RollbackPaused => {
+            progress.hopeless = Some(format!("its rollback is paused{because}"));
+        }
+    }
+}
+
+/// One slot of a job; `tasks` newest first.
+fn look_at_work(service: &Service, tasks: &[&Task], progress: &mut Progress) {
+    let run = service.run.map_or(0, |run| run.iteration);
+    let (present, past): (Vec<&Task>, Vec<&Task>) =
+        tasks.iter().partition(|task| task.iteration == run);
+    let alive = |task: &&&Task| !task.status.state.is_terminal();
+    progress.surplus += past.iter().filter(alive).count();
+    let complete = |task: &&&Task| task.status.state == TaskState::Complete;
+    if let Some(done) = present.iter().find(complete) {
+        progress.done.insert(done.id);
+        return;
+    }
+    if let Some(newest) = present.first()
+        && newest.status.state != TaskState::Running
+    {
+        progress.reasons.push(reason(newest));
+    }
+    progress.hopeless = progress.hopeless.take().or(hopeless(service, &present));
+}
+
 /// `tasks` are those of one slot, newest first.
-fn look_at_slot(service: &Service, tasks: &[&Task], progress: &mut Progress) {
+fn look_at_slot(service: &Service, tasks: &[&Task], goal: &Goal, progress: &mut Progress) {
+    let recent: Vec<&Task> = tasks
+        .iter()
+        .filter(|task| task.meta.created_at >= goal.since)
+        .copied()
+        .collect();
     let current = |task: &Task| task.spec == service.spec.task;
     for task in tasks.iter().filter(|task| !task.status.state.is_terminal()) {
         if !task.is_wanted() || !current(task) {
@@ -96,10 +194,10 @@ fn look_at_slot(service: &Service, tasks: &[&Task], progress: &mut Progress) {
         }
     }
     let Some(newest) = tasks.first().filter(|task| !task.is_wanted()) else {
-        progress.hopeless = progress.hopeless.take().or(hopeless(service, tasks));
+        progress.hopeless = progress.hopeless.take().or(hopeless(service, &recent));
         return;
     };
-    if !current(newest) || !is_recent(service, newest) {
+    if !current(newest) || newest.meta.created_at < goal.since {
         return;
     }
     let condition = service.spec.task.restart.condition;
@@ -109,12 +207,7 @@ fn look_at_slot(service: &Service, tasks: &[&Task], progress: &mut Progress) {
     } else if newest.status.state >= TaskState::Failed {
         progress.reasons.push(reason(newest));
     }
-    progress.hopeless = progress.hopeless.take().or(hopeless(service, tasks));
-}
-
-/// Made for the spec as it is now, not before the change that is waited for.
-fn is_recent(service: &Service, task: &Task) -> bool {
-    task.meta.created_at >= service.meta.updated_at
+    progress.hopeless = progress.hopeless.take().or(hopeless(service, &recent));
 }
 
 /// Why a slot will not get there: its tasks end again and again, or are not replaced.
@@ -143,7 +236,7 @@ fn hopeless(service: &Service, tasks: &[&Task]) -> Option<String> {
     };
     let ended: Vec<&&Task> = tasks
         .iter()
-        .filter(|task| task.spec == service.spec.task && is_recent(service, task))
+        .filter(|task| task.spec == service.spec.task)
         .filter(ended)
         .collect();
     let last = ended.first().filter(|_| ended.len() >= enough)?;

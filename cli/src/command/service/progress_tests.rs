@@ -1,8 +1,20 @@
-use super::*;
+use super::Goal;
+use super::Progress;
 use crate::command::test_objects::service;
 use crate::command::test_objects::task;
+use weft_proto::object::Service;
+use weft_proto::object::Task;
+use weft_proto::object::UpdateState;
+use weft_proto::object::UpdateStatus;
+use weft_proto::spec::Mode;
+use weft_proto::spec::RestartCondition;
 use weft_proto::task_state::DesiredState;
+use weft_proto::task_state::TaskState;
 use weft_proto::time::Timestamp;
+
+fn look(service: &Service, tasks: &[Task]) -> Progress {
+    super::look(service, tasks, &Goal::of(service))
+}
 
 fn failed(service: &Service, number: u32, error: &str) -> Task {
     let mut task = task(service, 1, number, TaskState::Failed);
@@ -141,4 +153,85 @@ fn a_service_without_replicas_is_complete_without_tasks() {
     let mut leaves = task(&service, 1, 1, TaskState::Running);
     leaves.desired = DesiredState::Remove;
     assert_eq!(look(&service, &[leaves]).line(), "1 tasks to be stopped");
+}
+
+fn rolling(state: UpdateState, message: &str) -> Service {
+    let mut service = service(1);
+    service.update = Some(UpdateStatus {
+        state,
+        started: Timestamp::default(),
+        ended: None,
+        message: message.to_owned(),
+    });
+    service
+}
+
+#[test]
+fn a_change_that_rolls_over_is_through_when_the_managers_say_so() {
+    let asked = Goal::of(&rolling(UpdateState::Updating, ""));
+    let look = |state, message: &str| {
+        let service = rolling(state, message);
+        let runs = task(&service, 1, 1, TaskState::Running);
+        super::look(&service, &[runs], &asked)
+    };
+    let watched = look(UpdateState::Updating, "waits for web.2: no suitable node");
+    assert!(!watched.is_complete());
+    assert_eq!(
+        watched.line(),
+        "1 of 1 tasks run; updating: waits for web.2: no suitable node"
+    );
+    assert!(look(UpdateState::Completed, "").is_complete());
+    let hopeless = |state| look(state, "1 of 1 tasks failed").hopeless.unwrap();
+    assert_eq!(
+        hopeless(UpdateState::Paused),
+        "its update is paused: 1 of 1 tasks failed"
+    );
+    assert_eq!(
+        hopeless(UpdateState::RollbackCompleted),
+        "it was rolled back: 1 of 1 tasks failed"
+    );
+    let back = look(UpdateState::RollingBack, "1 of 1 tasks failed");
+    assert!(!back.is_complete() && back.hopeless.is_none());
+}
+
+#[test]
+fn a_rollback_that_was_asked_for_is_what_is_waited_for() {
+    let asked = Goal::of(&rolling(UpdateState::RollingBack, "asked for"));
+    let service = rolling(UpdateState::RollbackCompleted, "asked for");
+    let runs = task(&service, 1, 1, TaskState::Running);
+    assert!(super::look(&service, &[runs], &asked).is_complete());
+    // An update that was paused long ago is not what a change without one waits for.
+    let paused = rolling(UpdateState::Paused, "");
+    assert_eq!(Goal::of(&paused).rolls, None);
+}
+
+#[test]
+fn a_job_is_complete_when_all_its_slots_are() {
+    let mut job = service(2);
+    job.spec.mode = Mode::ReplicatedJob {
+        completions: 2,
+        max_concurrent: 0,
+    };
+    job.spec.task.restart.condition = RestartCondition::OnFailure;
+    job.run = Some(weft_proto::object::JobRun {
+        iteration: 2,
+        started: Timestamp::default(),
+        skipped: None,
+    });
+    let at = |slot, number, iteration, state| {
+        let mut task = task(&job, slot, number, state);
+        task.iteration = iteration;
+        task
+    };
+    let mut tasks = vec![
+        at(1, 1, 1, TaskState::Complete),
+        at(2, 2, 1, TaskState::Complete),
+        at(1, 3, 2, TaskState::Complete),
+        at(2, 4, 2, TaskState::Running),
+    ];
+    let half = look(&job, &tasks);
+    assert!(!half.is_complete());
+    assert_eq!(half.line(), "1 of 2 tasks completed");
+    tasks[3].status.state = TaskState::Complete;
+    assert!(look(&job, &tasks).is_complete());
 }

@@ -308,6 +308,13 @@ pub(super) async fn run(context: &Context, mut args: UpdateArgs) -> anyhow::Resu
     wait::converge(context, &client, &wait, &service).await
 }
 
+impl UpdateArgs {
+    /// Which service, and how to wait for it.
+    pub(super) fn without_changes(self) -> (String, WaitArgs) {
+        (self.target, self.wait)
+    }
+}
+
 #[cfg(test)]
 #[path = "update_tests.rs"]
 mod tests;

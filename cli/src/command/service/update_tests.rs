@@ -18,7 +18,7 @@ fn changed(line: &str) -> Result<wire::ServiceSpec, String> {
     };
     let networks = Networks::from([(test_objects::network().to_string(), "net".to_owned())]);
     let old = test_objects::service(3);
-    spec(&old, args, &networks, &|_| None).map_err(|error| error.to_string())
+    spec(&old, args.update, &networks, &|_| None).map_err(|error| error.to_string())
 }
 
 fn task(line: &str) -> wire::TaskSpec {

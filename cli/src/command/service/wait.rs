@@ -7,6 +7,7 @@ use crate::command::context::Context;
 use crate::command::service::fetch;
 use crate::command::service::meter::Meter;
 use crate::command::service::progress;
+use crate::command::service::progress::Goal;
 use crate::command::service::progress::Progress;
 use crate::command::value::duration;
 use anyhow::bail;
@@ -108,12 +109,14 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let name = &service.spec.name;
     let mut seen = false;
+    let mut goal = Goal::of(service);
     let mut steady: Option<(BTreeSet<TaskId>, Instant)> = None;
     loop {
         match state(client, service).await {
-            Ok((latest, tasks)) => {
+            Ok((latest, tasks, wanted)) => {
                 seen = true;
-                *last = progress::look(&latest, &tasks);
+                goal.wanted = wanted;
+                *last = progress::look(&latest, &tasks, &goal);
                 meter.show(last);
                 if let Some(why) = &last.hopeless {
                     bail!(
@@ -126,8 +129,8 @@ async fn watch(
                     _ if !last.is_complete() => None,
                     Some((_, since)) if since.elapsed() >= STEADY => return Ok(()),
                     Some(steady) => Some(steady),
-                    // Nothing runs, so that nothing can end.
-                    None if last.done.is_empty() => return Ok(()),
+                    // Nothing runs, so that nothing can end; or it was watched already.
+                    None if last.done.is_empty() || last.is_job || last.proven => return Ok(()),
                     None => Some((last.done.clone(), Instant::now())),
                 };
             }
@@ -142,16 +145,17 @@ async fn watch(
     }
 }
 
-/// The service as it is now, which is never older than `known`, and its tasks.
-async fn state(client: &Client, known: &Service) -> anyhow::Result<(Service, Vec<Task>)> {
-    let (listed, _) = fetch::service(client, known.id.as_str()).await?;
-    let (tasks, _) = fetch::tasks(client, known.id.as_str()).await?;
+/// The service as it is now, which is never older than `known`, its tasks, and how many it wants.
+async fn state(client: &Client, known: &Service) -> anyhow::Result<(Service, Vec<Task>, u32)> {
+    let (listed, counts) = fetch::service(client, known.id.as_str()).await?;
+    let tasks = fetch::tasks_in_sight(client, known.id.as_str()).await?;
     let latest = if listed.meta.version < known.meta.version {
         known.clone()
     } else {
         listed
     };
-    Ok((latest, tasks))
+    let wanted = latest.spec.mode.slots().unwrap_or(counts.wanted);
+    Ok((latest, tasks, wanted))
 }
 
 /// Returns once no task of a removed service is left on `nodes`, where it had some.
