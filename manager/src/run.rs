@@ -4,6 +4,8 @@ mod group;
 mod presence;
 mod revocation;
 
+pub use presence::report as report_presence;
+
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +48,7 @@ use weft_proto::wire::ca_server::CaServer;
 use weft_proto::wire::control_server::ControlServer;
 use weft_proto::wire::membership_server::MembershipServer;
 use weft_proto::wire::peer_server::PeerServer;
+use weft_raft::Dialer;
 use weft_raft::Member;
 use weft_raft::RaftConfig;
 use weft_raft::RaftId;
@@ -134,7 +137,7 @@ impl Manager {
     /// after [`Manager::found`], or when the leader adds it.
     pub async fn start(config: ManagerConfig) -> Result<Manager, StartError> {
         let store = Arc::new(Store::default());
-        let dialer = ManagerDialer(config.credentials.clone());
+        let dialer = Arc::new(ManagerDialer(config.credentials.clone()));
         let raft = consensus(&config, &store, dialer.clone()).await?;
         let stop = CancellationToken::new();
         let (proposer, proposals) = ClusterProposer::new(
@@ -289,7 +292,7 @@ impl Manager {
 async fn consensus(
     config: &ManagerConfig,
     store: &Arc<Store>,
-    dialer: ManagerDialer,
+    dialer: Arc<dyn Dialer>,
 ) -> Result<RaftNode, StartError> {
     let me = Member {
         raft_id: RaftId(config.raft_id),
@@ -298,7 +301,7 @@ async fn consensus(
     };
     let raft = RaftConfig::new(me, config.cluster, &config.dir);
     let machine = Arc::new(StoreMachine(store.clone()));
-    RaftNode::start(raft, machine, Arc::new(dialer))
+    RaftNode::start(raft, machine, dialer)
         .await
         .map_err(|source| StartError::Raft {
             dir: config.dir.clone(),
