@@ -11,7 +11,11 @@ use weft_sim::simulate;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |place: usize| arguments.get(place).and_then(|text| text.parse::<u64>().ok());
+    let number = |place: usize| {
+        arguments
+            .get(place)
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let (seeds, first) = (number(0).unwrap_or(100), number(1).unwrap_or(0));
     if let Some(level) = arguments.get(2) {
         let filter = tracing_subscriber::EnvFilter::new(level);
@@ -36,13 +40,21 @@ fn main() -> ExitCode {
         }
     }
     println!("{seeds} seeds, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn print(seed: u64, report: &Report, took: Duration) {
     println!(
         "seed {seed}: {} ops {:?} calls {:?} applied {} packets {:?} ran {} term {} converged {:?} lasted {:?} took {took:?} print {:x}",
-        if report.violations.is_empty() { "ok" } else { "FAILED" },
+        if report.violations.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        },
         report.operations,
         report.calls,
         report.applied,

@@ -16,6 +16,9 @@ use crate::violations::Violations;
 use crate::watcher::Watcher;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -35,6 +38,8 @@ const WATCHERS: u32 = 2;
 /// How long things may take to be as asked for once all faults ended. A worker that was away is
 /// down for some seconds, its tasks are replaced after a delay, and slots change one by one.
 const CONVERGING: Duration = Duration::from_secs(60);
+/// Seconds of real time without any of simulated time, that are not the machine's slowness.
+const STILL: u32 = 120;
 /// How often invariants are looked at, in simulated time.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -99,16 +104,40 @@ pub struct Report {
 /// The machine that runs the simulation is at fault: no runtime, no directory.
 pub fn simulate(plan: Plan) -> std::io::Result<Report> {
     weft_raft::sim::begin(plan.seed);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()?;
+    let progress = Arc::new(AtomicU64::new(0));
+    watch_over(plan.seed, Arc::downgrade(&progress));
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true);
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_be_bytes()));
+    let runtime = builder.build()?;
     let dir = tempfile::Builder::new()
         .prefix("weft-sim-")
         .tempdir_in(memory())?;
-    let report = runtime.block_on(Simulation::new(plan, dir.path()).run());
+    let report = runtime.block_on(Simulation::new(plan, dir.path(), progress).run());
     runtime.shutdown_background();
     Ok(report)
+}
+
+/// Ends the process when simulated time stands still: somebody does things for ever without
+/// waiting, and a run on the same thread cannot notice.
+fn watch_over(seed: u64, progress: Weak<AtomicU64>) {
+    std::thread::spawn(move || {
+        let (mut last, mut still) = (0, 0);
+        while let Some(progress) = progress.upgrade() {
+            let now = progress.load(Ordering::Relaxed);
+            still = if now == last { still + 1 } else { 0 };
+            last = now;
+            drop(progress);
+            if still > STILL {
+                eprintln!(
+                    "seed {seed}: simulated time stands still; repeat it with: make sim SEEDS=1 SEED={seed}"
+                );
+                std::process::abort();
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
 }
 
 /// A file system in memory where there is one: snapshots are files, and syncing them is slow.
@@ -129,10 +158,12 @@ struct Simulation {
     violations: Violations,
     truth: Truth,
     failed_disks: u64,
+    /// Rises with simulated time.
+    progress: Arc<AtomicU64>,
 }
 
 impl Simulation {
-    fn new(plan: Plan, dir: &Path) -> Simulation {
+    fn new(plan: Plan, dir: &Path, progress: Arc<AtomicU64>) -> Simulation {
         let dice = Dice::new(plan.seed);
         let violations = Violations::default();
         let truth = Truth::new(violations.clone());
@@ -154,6 +185,7 @@ impl Simulation {
             violations,
             truth,
             failed_disks: 0,
+            progress,
         }
     }
 
@@ -257,6 +289,7 @@ impl Simulation {
 
     /// What must hold at any time.
     fn look(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
         if let Some(what) = invariants::disagreement(&self.cluster) {
             self.violations.add(what);
         }
