@@ -252,13 +252,13 @@ impl Host {
         let raft = RaftNode::start_simulated(config, &self.disk, machine, dialer.clone()).await?;
         let entropy: Arc<dyn Entropy> = Arc::new(SimEntropy(self.dice.fork()));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let cluster = Arc::new(ClusterProposer::new(
+        let (cluster, proposals) = ClusterProposer::new(
             raft.clone(),
             store.clone(),
             dialer,
             clock.clone(),
             entropy.clone(),
-        ));
+        );
         let proposer: Arc<dyn Proposer> = match self.sabotage {
             Sabotage::ReadsWithoutReadIndex => Arc::new(SabotagedProposer {
                 inner: cluster.clone(),
@@ -279,7 +279,12 @@ impl Host {
             pace: Pace::default(),
         });
         let agents = InterceptedService::new(dispatcher.service(), identified);
-        let peer = PeerServer::new(PeerService::new(raft.clone(), liveness.clone(), broker));
+        let peer = PeerServer::new(PeerService::new(
+            raft.clone(),
+            cluster.clone(),
+            liveness.clone(),
+            broker,
+        ));
         let serving = Server::builder()
             .add_service(raft.service())
             .add_service(peer)
@@ -287,6 +292,7 @@ impl Host {
             .serve_with_incoming(UnboundedReceiverStream::new(life.listen()));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { drop(serving.await) });
+        tasks.spawn(proposals.run(dead.clone()));
         tasks.spawn(async move { dispatcher.run().await });
         tasks.spawn(report_presence(
             raft.clone(),

@@ -17,6 +17,7 @@ use tonic::Request;
 use tonic::Status;
 use weft_manager::api::ControlService;
 use weft_manager::api::Members;
+use weft_manager::api::Replica;
 use weft_manager::logs::LogLines;
 use weft_manager::logs::LogQuery;
 use weft_manager::logs::LogSource;
@@ -94,6 +95,7 @@ impl Operator {
             manager.entropy.clone(),
             Arc::new(Nothing),
             Arc::new(Nothing),
+            Replica::new(&manager.store, &manager.dead),
         );
         let number = self.dice.below(SERVICES);
         let target = format!("web-{number}");
