@@ -88,7 +88,7 @@ impl Client {
                     () = self.work(manager, number) => {}
                 }
             }
-            sleep(self.dice.millis(5, 120)).await;
+            sleep(self.dice.millis(5, 160)).await;
         }
     }
 

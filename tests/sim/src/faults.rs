@@ -77,16 +77,18 @@ pub type Counts = BTreeMap<Fault, u64>;
 pub struct Havoc {
     cluster: Cluster,
     dice: Dice,
+    only: Option<&'static [Fault]>,
     counts: Arc<Mutex<Counts>>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Havoc {
     /// Against a cluster.
-    pub fn new(cluster: Cluster, dice: Dice) -> Havoc {
+    pub fn new(cluster: Cluster, dice: Dice, only: Option<&'static [Fault]>) -> Havoc {
         Havoc {
             cluster,
             dice,
+            only,
             counts: Arc::default(),
             log: Arc::default(),
         }
@@ -105,12 +107,15 @@ impl Havoc {
     /// Goes on until dropped.
     pub async fn run(self) {
         // A run has some kinds of faults and not others, so that rare ones meet.
-        let kinds: Vec<Fault> = ALL
+        let mut kinds: Vec<Fault> = ALL
             .into_iter()
             .filter(|_| self.dice.per_mille(500))
             .collect();
+        if let Some(only) = self.only {
+            kinds = only.to_vec();
+        }
         loop {
-            sleep(self.dice.millis(50, 1500)).await;
+            sleep(self.dice.millis(50, 1000)).await;
             let fault = self.dice.pick(&kinds).copied();
             self.inflict(fault.unwrap_or(Fault::Kill)).await;
         }
@@ -275,6 +280,7 @@ impl Havoc {
         match fault {
             Fault::AgentKill => agent.lock().kill(),
             Fault::PowerOff => agent.lock().power_off(),
+            // Only agents come here.
             _ => {
                 for manager in self.cluster.places() {
                     self.cluster.around.net.cut(place, *manager);

@@ -9,6 +9,7 @@ use crate::sabotage::SabotagedProposer;
 use crate::truth::Truth;
 use crate::truth::Witness;
 use crate::violations::Violations;
+use futures::future::BoxFuture;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -122,6 +123,10 @@ struct SimDialer(Life);
 impl Dialer for SimDialer {
     fn channel(&self, member: &Member) -> Channel {
         self.0.channel(Place(member.raft_id.0))
+    }
+
+    fn refuses(&self, member: &Member) -> BoxFuture<'static, bool> {
+        Box::pin(self.0.clone().refuses(Place(member.raft_id.0)))
     }
 }
 

@@ -1,22 +1,22 @@
-//! `weft-sim SEEDS [FIRST]`: runs so many seeds and says which fail. One seed is run with all that
-//! the managers log, when `WEFT_SIM_LOG` or a third argument says at which level.
+//! `weft-sim SEEDS [FIRST [LOG]]`: runs so many seeds, on all processors, and says which fail and
+//! how to repeat them. With a third argument (`info`, `debug`, `weft_raft=trace`) what the managers
+//! log goes to stderr; then one seed at a time makes sense.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use weft_sim::Plan;
-use weft_sim::Report;
+use weft_sim::Tally;
 use weft_sim::simulate;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |place: usize| {
-        arguments
-            .get(place)
-            .and_then(|text| text.parse::<u64>().ok())
+        let text = arguments.get(place)?;
+        text.parse::<u64>().ok()
     };
-    let (seeds, first) = (number(0).unwrap_or(100), number(1).unwrap_or(0));
+    let (seeds, first) = (number(0).unwrap_or(200), number(1).unwrap_or(1));
     if let Some(level) = arguments.get(2) {
         let filter = tracing_subscriber::EnvFilter::new(level);
         tracing_subscriber::fmt()
@@ -25,53 +25,33 @@ fn main() -> ExitCode {
             .without_time()
             .init();
     }
-    let mut failed = 0;
-    for seed in first..first + seeds {
-        let begun = Instant::now();
-        match simulate(Plan::of(seed)) {
-            Ok(report) => {
-                failed += u64::from(!report.violations.is_empty());
-                print(seed, &report, begun.elapsed());
-            }
-            Err(error) => {
-                eprintln!("seed {seed}: {error}");
-                return ExitCode::FAILURE;
-            }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (next, tally) = (AtomicU64::new(first), Tally::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| run(&next, first.saturating_add(seeds), &tally));
         }
-    }
-    println!("{seeds} seeds, {failed} failed");
-    if failed == 0 {
+    });
+    println!("{tally}");
+    if tally.failed() == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-fn print(seed: u64, report: &Report, took: Duration) {
-    println!(
-        "seed {seed}: {} ops {:?} calls {:?} applied {} packets {:?} ran {} term {} converged {:?} lasted {:?} took {took:?} print {:x}",
-        if report.violations.is_empty() {
-            "ok"
-        } else {
-            "FAILED"
-        },
-        report.operations,
-        report.calls,
-        report.applied,
-        report.packets,
-        report.ran,
-        report.term,
-        report.converged,
-        report.lasted,
-        report.fingerprint,
-    );
-    if !report.violations.is_empty() {
-        for line in &report.log {
-            println!("  {line}");
+fn run(next: &AtomicU64, end: u64, tally: &Tally) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return;
         }
-        for violation in &report.violations {
-            println!("  violation: {violation}");
+        match simulate(Plan::of(seed)) {
+            Ok(report) => {
+                println!("{}", report.line(seed));
+                tally.add(&report);
+            }
+            Err(error) => println!("seed {seed} could not be run: {error}"),
         }
-        println!("  repeat it with: make sim SEED={seed} SEEDS=1");
     }
 }

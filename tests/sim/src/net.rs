@@ -162,6 +162,16 @@ impl Net {
         self.0.lock().lives.get(&life.place) == Some(&life.number)
     }
 
+    async fn refuses(&self, from: &Life, to: Place) -> bool {
+        sleep(self.delay()).await;
+        if !self.is_living(from) || self.is_cut(from.place, to) || self.is_cut(to, from.place) {
+            sleep(RESENT).await;
+            return false;
+        }
+        sleep(self.delay()).await;
+        !self.0.lock().listeners.contains_key(&to)
+    }
+
     async fn connect(&self, from: &Life, to: Place) -> io::Result<Pipe> {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         let there = self.delay();
@@ -199,6 +209,11 @@ impl Life {
         let mut state = self.net.0.lock();
         state.listeners.insert(self.place, accept);
         accepted
+    }
+
+    /// Whether a machine says that nobody listens at a place.
+    pub async fn refuses(self, to: Place) -> bool {
+        self.net.refuses(&self, to).await
     }
 
     /// A channel to a place, connected when first used.

@@ -5,11 +5,13 @@ use crate::client::REGISTERS;
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::faults::Counts;
+use crate::faults::Fault;
 use crate::faults::Havoc;
 use crate::host::Surroundings;
 use crate::invariants;
 use crate::net::Net;
 use crate::operator::Operator;
+use crate::panics;
 use crate::sabotage::Sabotage;
 use crate::truth::Truth;
 use crate::violations::Violations;
@@ -35,6 +37,9 @@ use weft_history::linearizable;
 const CLIENTS: u32 = 4;
 /// Watchers that follow the state.
 const WATCHERS: u32 = 2;
+/// How long faults go on. Some of them last up to seven seconds; a run is to be over soon, since
+/// many short runs find more than a few long ones.
+const TROUBLE: Duration = Duration::from_secs(6);
 /// How long things may take to be as asked for once all faults ended. A worker that was away is
 /// down for some seconds, its tasks are replaced after a delay, and slots change one by one.
 const CONVERGING: Duration = Duration::from_secs(60);
@@ -52,6 +57,8 @@ pub struct Plan {
     pub trouble: Duration,
     /// What is broken on purpose.
     pub sabotage: Sabotage,
+    /// Which faults there are; `None`: the seed decides that too.
+    pub faults: Option<&'static [Fault]>,
 }
 
 impl Plan {
@@ -59,8 +66,9 @@ impl Plan {
     pub fn of(seed: u64) -> Plan {
         Plan {
             seed,
-            trouble: Duration::from_secs(10),
+            trouble: TROUBLE,
             sabotage: Sabotage::None,
+            faults: None,
         }
     }
 }
@@ -104,12 +112,15 @@ pub struct Report {
 /// The machine that runs the simulation is at fault: no runtime, no directory.
 pub fn simulate(plan: Plan) -> std::io::Result<Report> {
     weft_raft::sim::begin(plan.seed);
+    panics::count();
     let progress = Arc::new(AtomicU64::new(0));
     watch_over(plan.seed, Arc::downgrade(&progress));
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]
-    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_be_bytes()));
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(
+        &plan.seed.to_be_bytes(),
+    ));
     let runtime = builder.build()?;
     let dir = tempfile::Builder::new()
         .prefix("weft-sim-")
@@ -190,7 +201,7 @@ impl Simulation {
     }
 
     async fn run(mut self) -> Report {
-        let havoc = Havoc::new(self.cluster.clone(), self.dice.fork());
+        let havoc = Havoc::new(self.cluster.clone(), self.dice.fork(), self.plan.faults);
         let operator = Operator::new(self.cluster.clone(), self.dice.fork());
         let watcher = |n| Watcher::new(n, self.cluster.clone(), self.dice.fork());
         let watchers: Vec<Watcher> = (0..WATCHERS).map(watcher).collect();
@@ -245,6 +256,7 @@ impl Simulation {
         self.cluster.habits.failing.store(20, Ordering::Relaxed);
         let mut trouble = JoinSet::new();
         trouble.spawn(havoc.clone().run());
+        trouble.spawn(havoc.clone().run());
         if self.dice.per_mille(300) {
             trouble.spawn(havoc.clone().run());
         }
@@ -290,6 +302,9 @@ impl Simulation {
     /// What must hold at any time.
     fn look(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
+        if panics::seen() > 0 {
+            self.violations.add("something panicked, see above (I9)");
+        }
         if let Some(what) = invariants::disagreement(&self.cluster) {
             self.violations.add(what);
         }

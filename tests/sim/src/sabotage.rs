@@ -12,6 +12,8 @@ use weft_manager::store::View;
 use weft_proto::CommandId;
 use weft_proto::command::Change;
 use weft_proto::command::Command;
+use weft_proto::convert::decode_entry;
+use weft_proto::convert::encode_entry;
 use weft_raft::Capture;
 use weft_raft::RestoreError;
 use weft_raft::StateMachine;
@@ -65,14 +67,14 @@ struct SabotagedMachine {
 }
 
 impl SabotagedMachine {
-    fn change(&self, index: u64, mut command: Command) -> Command {
+    fn change(&self, mut command: Command) -> Command {
+        let mut applied = self.applied.lock();
+        *applied += 1;
         match self.sabotage {
             Sabotage::ForgetsCommands => {
-                command.id = CommandId::from_entropy(u128::from(index) << 64);
+                command.id = CommandId::from_entropy(u128::from(*applied) << 64);
             }
             Sabotage::AppliesDifferently => {
-                let mut applied = self.applied.lock();
-                *applied += 1;
                 if self.place == Place(2) && *applied == 30 {
                     command.at = command.at.after(std::time::Duration::from_millis(1));
                 }
@@ -95,13 +97,15 @@ impl SabotagedMachine {
 
 impl StateMachine for SabotagedMachine {
     fn apply(&self, index: u64, command: &[u8]) -> Vec<u8> {
-        match Command::decode(command) {
-            Ok(command) => {
-                let command = self.change(index, command).encode();
-                self.inner.apply(index, &command)
-            }
-            Err(_) => self.inner.apply(index, command),
-        }
+        let Ok((commands, _)) = decode_entry(command) else {
+            return self.inner.apply(index, command);
+        };
+        let change = |bytes: Vec<u8>| match Command::decode(&bytes) {
+            Ok(command) => self.change(command).encode(),
+            Err(_) => bytes,
+        };
+        let commands = commands.into_iter().map(change).collect();
+        self.inner.apply(index, &encode_entry(commands))
     }
 
     fn advance(&self, index: u64) {
@@ -126,6 +130,18 @@ pub(crate) struct SabotagedProposer {
 impl Proposer for SabotagedProposer {
     fn propose(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<u64, ProposeError>> {
         self.inner.propose(changes)
+    }
+
+    fn propose_as(
+        &self,
+        id: CommandId,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<u64, ProposeError>> {
+        self.inner.propose_as(id, changes)
+    }
+
+    fn local_view(&self) -> View {
+        self.store.view()
     }
 
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {

@@ -139,9 +139,9 @@ impl Witness {
             return;
         }
         let after = self.store.view();
-        if after.revision() < index {
+        if after.index() != index {
             let who = &self.who;
-            let what = format!("{who} is at {} after entry {index}", after.revision());
+            let what = format!("{who} is at {} after entry {index}", after.index());
             self.truth.violations.add(what);
         }
         self.truth.state(&self.who, index, &after);

@@ -6,11 +6,21 @@ use crate::host::Running;
 use crate::truth::touched;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout;
+use weft_history::Change;
 use weft_history::Seen;
 use weft_history::Stream;
 use weft_history::WatcherId;
+use weft_manager::store::ChangeSet;
+use weft_manager::store::Delta;
+use weft_manager::store::Lagged;
+
+/// How long a watcher waits for news before it asks again.
+const LOOK: Duration = Duration::from_millis(200);
+/// Changes that a watcher asks for at once, which may be fewer than there are.
+const AT_ONCE: usize = 64;
 
 /// A watcher. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -61,25 +71,41 @@ impl Watcher {
         let mut views = manager.store.subscribe();
         while Instant::now() < until {
             views.borrow_and_update();
-            match manager.store.changes_since(*position) {
-                Ok(sets) => {
-                    for set in sets {
-                        let changes = set.changed.iter().map(|key| touched(*key)).collect();
-                        *position = set.revision;
-                        self.note(Seen::Changes {
-                            revision: set.revision,
-                            changes,
-                        });
+            match self.news(manager, *position) {
+                Ok(news) => {
+                    for (revision, changes) in news {
+                        *position = revision;
+                        self.note(Seen::Changes { revision, changes });
                     }
                 }
-                Err(_) => {
+                Err(Lagged(_)) => {
                     *position = manager.store.view().revision();
                     self.begin(*position);
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
-            drop(timeout(left, views.changed()).await);
+            // One that asks for some at a time asks again, whether there are more or not.
+            drop(timeout(left.min(LOOK), views.changed()).await);
         }
+    }
+
+    /// What changed after a revision: of the two ways to ask, one watcher uses the one, another the
+    /// other.
+    fn news(&self, manager: &Running, after: u64) -> Result<Vec<(u64, Vec<Change>)>, Lagged> {
+        if self.number.is_multiple_of(2) {
+            let sets = manager.store.changes_since(after)?;
+            let told = |set: &Arc<ChangeSet>| {
+                let changes = set.changed.iter().map(|key| touched(*key));
+                (set.revision, changes.collect())
+            };
+            return Ok(sets.iter().map(told).collect());
+        }
+        let deltas = manager.store.deltas_since(after, AT_ONCE)?;
+        let told = |delta: &Arc<Delta>| {
+            let changes = delta.steps.iter().map(|step| touched(step.key()));
+            (delta.revision, changes.collect())
+        };
+        Ok(deltas.iter().map(told).collect())
     }
 
     fn begin(&self, after: u64) {
