@@ -6,7 +6,7 @@ PROFILE := $(if $(CI),ci,default)
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo demo-down demo-status test verify fix bench chaos failover calm
+.PHONY: help deps demo demo-down demo-status test verify fix bench sim chaos failover calm
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,10 @@ bench: ## measure beside etcd and Swarm mode: ONLY=p1,p6 ROUNDS=3 ARGS=--quick
 	@deploy/install-deps.sh bench
 	$(CARGO) build --release --locked --bin weft --bin weft-bench
 	@target/release/weft-bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+sim: ## simulate whole clusters in one process: SEEDS=200 [SEED=1]
+	@RUSTFLAGS="--cfg tokio_unstable" $(CARGO) run --locked -q --profile sim --target-dir target/sim \
+		-p weft-sim -- $(or $(SEEDS),200) $(or $(SEED),1) $(LOG)
 
 chaos: ## soak with faults: [SEED=..] [KILLS=1000] [MINUTES=..] [MANAGERS=3] [FAULTS=kill,stop,cut]
 	$(CARGO) build --locked --bin weft

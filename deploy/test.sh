@@ -33,7 +33,7 @@ ring() {
 
 # nextest calls a crate's own tests `crate::crate`, those of a test program `crate::program`.
 units='weft-[a-z]+::weft_[a-z]+\$|weft::|weft-(proto|pki|router)::|weft-tests::house|weft-bench::bin'
-storage='weft-(raft|manager)::|weft-tests::sim'
+storage='weft-(raft|manager|history|sim)::'
 chaos='weft-chaos::(faults|leader)'
 none='^$'
 echo

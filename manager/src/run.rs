@@ -5,6 +5,8 @@ mod group;
 mod presence;
 mod revocation;
 
+pub use presence::report as report_presence;
+
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +53,7 @@ use weft_proto::wire::ca_server::CaServer;
 use weft_proto::wire::control_server::ControlServer;
 use weft_proto::wire::membership_server::MembershipServer;
 use weft_proto::wire::peer_server::PeerServer;
+use weft_raft::Dialer;
 use weft_raft::Member;
 use weft_raft::RaftId;
 use weft_raft::RaftNode;
@@ -182,7 +185,7 @@ impl Manager {
     /// after [`Manager::found`], or when the leader adds it.
     pub async fn start(config: ManagerConfig) -> Result<Manager, StartError> {
         let store = Arc::new(Store::default());
-        let dialer = ManagerDialer(config.credentials.clone());
+        let dialer = Arc::new(ManagerDialer(config.credentials.clone()));
         let raft = consensus(&config, &store, dialer.clone()).await?;
         let stop = CancellationToken::new();
         let (proposer, proposals) = ClusterProposer::new(
@@ -367,7 +370,7 @@ impl Roll for Store {
 async fn consensus(
     config: &ManagerConfig,
     store: &Arc<Store>,
-    dialer: ManagerDialer,
+    dialer: Arc<dyn Dialer>,
 ) -> Result<RaftNode, StartError> {
     let me = Member {
         raft_id: RaftId(config.raft_id),
@@ -380,7 +383,7 @@ async fn consensus(
         source,
     })?;
     let machine = Arc::new(StoreMachine(store.clone()));
-    RaftNode::start(raft, machine, Arc::new(dialer))
+    RaftNode::start(raft, machine, dialer)
         .await
         .map_err(|source| {
             let (dir, source) = (config.dir.clone(), Box::new(source));

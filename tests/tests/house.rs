@@ -30,6 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("weft-tests", ANY),
     // Judges what clients saw, of any cluster.
     ("weft-history", &[]),
+    ("weft-sim", ANY),
     ("weft-chaos", ANY),
     // Measures rooms from inside where no machine could host the sizes.
     ("weft-bench", ANY),

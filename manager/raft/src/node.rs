@@ -128,7 +128,7 @@ impl RaftNode {
         let peers = Arc::new(Peers::new(
             config.me.raft_id,
             config.cluster,
-            dialer,
+            Arc::clone(&dialer),
             Gate::new(status.subscribe()),
             lease * 2,
         ));
@@ -180,6 +180,7 @@ impl RaftNode {
             Arc::downgrade(&inner),
             inner.broken.subscribe(),
             config.timing,
+            dialer,
         );
         inner.tasks.lock().spawn(heir);
         tracing::info!(me = %config.me, cluster = %config.cluster, dir = %config.dir.display(), timing = ?config.timing, "consensus member started");

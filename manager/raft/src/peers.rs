@@ -3,6 +3,8 @@
 use crate::gate::Gate;
 use crate::member::Member;
 use crate::member::RaftId;
+use crate::succession;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -25,6 +27,12 @@ pub trait Dialer: Send + Sync + 'static {
     /// that the other side is the node the member names. Called once per peer and purpose, and
     /// again when the address changes or a connection is dead; must not block.
     fn channel(&self, member: &Member) -> Channel;
+
+    /// Whether `member`'s machine says, soon, that nobody listens there any more: its process is
+    /// gone. False for whatever else it may be.
+    fn refuses(&self, member: &Member) -> BoxFuture<'static, bool> {
+        Box::pin(succession::refuses(member.addr))
+    }
 }
 
 /// What a connection is for. Separate connections, so that bulk never delays a heartbeat.

@@ -16,9 +16,11 @@ use crate::member::Member;
 use crate::member::RaftId;
 use crate::node::Inner;
 use crate::node::RaftNode;
+use crate::peers::Dialer;
 use crate::status::RaftStatus;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -44,6 +46,7 @@ pub(crate) async fn run(
     inner: Weak<Inner>,
     mut broken: watch::Receiver<Option<Broken>>,
     timing: Timing,
+    dialer: Arc<dyn Dialer>,
 ) {
     while broken.changed().await.is_ok() {
         let Some(last) = *broken.borrow_and_update() else {
@@ -52,11 +55,11 @@ pub(crate) async fn run(
         let Some(node) = inner.upgrade().map(RaftNode::from_inner) else {
             return;
         };
-        succeed(node, last, timing).await;
+        succeed(node, last, timing, &*dialer).await;
     }
 }
 
-async fn succeed(node: RaftNode, broken: Broken, timing: Timing) {
+async fn succeed(node: RaftNode, broken: Broken, timing: Timing, dialer: &dyn Dialer) {
     let mut status = node.status();
     let before = status.borrow_and_update().clone();
     let led = |leader: &Member| leader.raft_id == broken.from;
@@ -66,7 +69,7 @@ async fn succeed(node: RaftNode, broken: Broken, timing: Timing) {
     let Some(turns) = turns(&before, leader.raft_id, broken.at, timing) else {
         return;
     };
-    if !refuses(leader.addr).await {
+    if !dialer.refuses(&leader).await {
         return;
     }
     tracing::info!(%leader, "the leader's process is gone; standing for election when its lease ends");
@@ -102,7 +105,7 @@ fn turns(
 }
 
 /// Whether nobody listens at an address, by the word of its machine.
-async fn refuses(addr: SocketAddr) -> bool {
+pub(crate) async fn refuses(addr: SocketAddr) -> bool {
     match timeout(REFUSAL, TcpStream::connect(addr)).await {
         Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
         Ok(Ok(_)) | Err(_) => false,

@@ -1,6 +1,5 @@
 //! Proposals from any manager: to the log here, or to the leader.
 
-use crate::consensus::ManagerDialer;
 use crate::consensus::attempt::Attempt;
 use crate::consensus::attempt::Logged;
 use crate::consensus::gather::Gather;
@@ -67,7 +66,7 @@ impl std::fmt::Debug for ClusterProposer {
 
 /// Connections to other managers, made once.
 struct Links {
-    dialer: ManagerDialer,
+    dialer: Arc<dyn Dialer>,
     channels: Mutex<BTreeMap<Member, Channel>>,
 }
 
@@ -127,7 +126,7 @@ impl ClusterProposer {
     pub fn new(
         raft: RaftNode,
         store: Arc<Store>,
-        dialer: ManagerDialer,
+        dialer: Arc<dyn Dialer>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> (Arc<Self>, ProposerWork) {

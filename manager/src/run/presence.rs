@@ -16,7 +16,8 @@ use weft_raft::RaftNode;
 /// Half a heartbeat of agents, so that the leader's picture is never older than it must be.
 const PERIOD: Duration = Duration::from_millis(500);
 
-pub(super) async fn report(
+/// Tells the leader, again and again until `stop`, which agents hold a session here.
+pub async fn report(
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
     presence: Arc<Presence>,

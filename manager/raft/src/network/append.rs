@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio::time::timeout;
 use tonic::Streaming;
 use weft_proto::wire;
@@ -31,7 +32,25 @@ use wire::raft_append_reply::Outcome;
 pub(super) type Input = BoxStream<'static, AppendEntriesRequest<TypeConfig>>;
 type Reply = Result<StreamAppendResult<TypeConfig>, RpcError>;
 
+/// The wait after a stream that did not begin. openraft's own backoff delays the requests of a
+/// stream, and those are asked for only once it began: without this it would try again at once,
+/// for as long as the peer is away, with all that a processor can do.
+const RETRY: Duration = Duration::from_millis(20);
+
 pub(super) async fn run(
+    client: &mut Client,
+    input: Input,
+    option: RPCOption,
+) -> Result<BoxStream<'_, Reply>, RpcError> {
+    let purpose = client.purpose;
+    let begun = begin(client, input, option).await;
+    if begun.is_err() && purpose == Purpose::Entries {
+        sleep(RETRY).await;
+    }
+    begun
+}
+
+async fn begin(
     client: &mut Client,
     input: Input,
     option: RPCOption,
