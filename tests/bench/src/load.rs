@@ -84,7 +84,9 @@ impl Seen {
     }
 }
 
-/// Each client asks, waits for the answer, asks again. What begins within `warm` does not count.
+/// Each client asks, waits for the answer, asks again. What is answered within `warm` does not count,
+/// nor what is answered after the end; what was asked for before counts, or a service that takes
+/// longer than a turn would seem to answer nothing.
 pub(crate) async fn closed<C: Client>(
     clients: &mut Vec<C>,
     ask: Ask,
@@ -99,7 +101,7 @@ pub(crate) async fn closed<C: Client>(
             let start = Instant::now();
             let answer = client.ask(ask).await;
             let end = Instant::now();
-            if start >= from && end <= until {
+            if end >= from && end <= until {
                 seen.take(end - start, answer);
             }
         }
