@@ -1,6 +1,5 @@
 //! A manager that was started at another address than the others know says so.
 
-use crate::consensus::ManagerDialer;
 use crate::departure::MembershipService;
 use crate::store::Store;
 use std::net::SocketAddr;
@@ -26,7 +25,7 @@ pub(super) async fn keep(
     store: Arc<Store>,
     raft: RaftNode,
     own: MembershipService,
-    dialer: ManagerDialer,
+    dialer: Arc<dyn Dialer>,
     addr: SocketAddr,
     stop: CancellationToken,
 ) {
