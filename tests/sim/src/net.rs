@@ -6,6 +6,9 @@
 
 mod pipe;
 
+#[cfg(test)]
+mod tests;
+
 pub use pipe::Pipe;
 
 use crate::dice::Dice;

@@ -16,6 +16,8 @@ use crate::sabotage::Sabotage;
 use crate::truth::Truth;
 use crate::violations::Violations;
 use crate::watcher::Watcher;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -171,6 +173,8 @@ struct Simulation {
     failed_disks: u64,
     /// Rises with simulated time.
     progress: Arc<AtomicU64>,
+    /// Revisions whose state was looked at.
+    looked: Mutex<BTreeSet<u64>>,
 }
 
 impl Simulation {
@@ -197,6 +201,7 @@ impl Simulation {
             truth,
             failed_disks: 0,
             progress,
+            looked: Mutex::default(),
         }
     }
 
@@ -309,7 +314,11 @@ impl Simulation {
             self.violations.add(what);
         }
         for running in self.cluster.all_running() {
-            if let Some(what) = invariants::broken(&running.store.view()) {
+            let view = running.store.view();
+            // A state that another manager had was looked at then: they are compared as well.
+            if self.looked.lock().insert(view.revision())
+                && let Some(what) = invariants::broken(&view)
+            {
                 self.violations.add(format!("{}: {what}", running.who));
             }
         }
