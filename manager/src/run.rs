@@ -42,6 +42,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use weft_pki::LiveCredentials;
@@ -258,7 +259,7 @@ impl Manager {
             proposer.clone(),
             presence,
             liveness.clone(),
-            group,
+            move |answering| group.told(answering, Instant::now()),
             stop.clone(),
         ));
         tasks.spawn(announce::keep(

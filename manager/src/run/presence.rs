@@ -3,7 +3,6 @@
 use crate::consensus::ClusterProposer;
 use crate::dispatcher::Presence;
 use crate::leader::Liveness;
-use crate::run::group::Group;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,13 +15,14 @@ use weft_raft::RaftNode;
 /// Half a heartbeat of agents, so that the leader's picture is never older than it must be.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Tells the leader, again and again until `stop`, which agents hold a session here.
+/// Tells the leader, again and again until `stop`, which agents hold a session here. What it answers,
+/// which members it hears, goes to `told`.
 pub async fn report(
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
     presence: Arc<Presence>,
     liveness: Arc<Liveness>,
-    group: Arc<Group>,
+    told: impl Fn(Vec<u64>),
     stop: CancellationToken,
 ) {
     loop {
@@ -40,9 +40,9 @@ pub async fn report(
             continue;
         };
         let mut peer = proposer.peer(leader);
-        let told = timeout(PERIOD, peer.presence(wire::PresenceRequest { heard })).await;
-        match told {
-            Ok(Ok(answer)) => group.told(answer.into_inner().answering, Instant::now()),
+        let answer = timeout(PERIOD, peer.presence(wire::PresenceRequest { heard })).await;
+        match answer {
+            Ok(Ok(answer)) => told(answer.into_inner().answering),
             Ok(Err(status)) => {
                 tracing::debug!(%leader, %status, "the leader did not take the report; the next one follows");
             }

@@ -304,6 +304,7 @@ impl Host {
             cluster,
             presence,
             liveness.clone(),
+            drop,
             dead.clone(),
         ));
         let loops = ControlLoops {
@@ -360,8 +361,10 @@ fn identified(mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
         node: node_id(place),
     });
     let remote = addr(place.unwrap_or(Place(0)));
-    request
-        .extensions_mut()
-        .insert(PeerIdentity { node, remote });
+    request.extensions_mut().insert(PeerIdentity {
+        node,
+        remote,
+        revoked: false,
+    });
     Ok(request)
 }

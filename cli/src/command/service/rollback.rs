@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> anyhow::Resul
     let client = context.connect().await?;
     let request = wire::RollbackServiceRequest {
         target: args.target.clone(),
-        version: 0,
+        ..wire::RollbackServiceRequest::default()
     };
     let answer = client.control().rollback_service(request).await;
     let service = answer.map_err(Refused::from)?.into_inner().service;
