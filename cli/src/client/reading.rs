@@ -30,6 +30,8 @@ pub(super) struct Reading {
     stale: bool,
     /// The greatest revision seen, so that no list of a command is older than the one before it.
     seen: Arc<AtomicU64>,
+    /// The greatest revision that people were told of.
+    told: Arc<AtomicU64>,
 }
 
 impl Reading {
@@ -37,6 +39,7 @@ impl Reading {
         Reading {
             stale: args.stale,
             seen: Arc::new(AtomicU64::new(args.min_revision)),
+            told: Arc::default(),
         }
     }
 
@@ -49,7 +52,9 @@ impl Reading {
 
     /// What people are told of an answer: nothing when it is as new as can be, or was told before.
     pub(super) fn note(&self, shown: &wire::Shown) -> Option<String> {
-        if !self.stale || self.seen.fetch_max(shown.revision, Ordering::Relaxed) >= shown.revision {
+        self.seen.fetch_max(shown.revision, Ordering::Relaxed);
+        let told = self.told.fetch_max(shown.revision, Ordering::Relaxed);
+        if !self.stale || told >= shown.revision {
             return None;
         }
         let manager = match shown.hostname.as_str() {
@@ -79,13 +84,14 @@ mod tests {
     fn a_command_never_reads_back_in_time_and_says_once_what_it_shows() {
         let reading = Reading::new(ReadArgs {
             stale: true,
-            min_revision: 5,
+            min_revision: 7,
         });
-        assert_eq!(reading.options().unwrap().min_revision, 5);
+        assert_eq!(reading.options().unwrap().min_revision, 7);
         let note = reading.note(&shown(7)).unwrap();
         assert!(note.contains("revision 7 as n2 has it"), "{note}");
         assert_eq!(reading.note(&shown(7)), None);
-        assert_eq!(reading.options().unwrap().min_revision, 7);
+        reading.note(&shown(9)).unwrap();
+        assert_eq!(reading.options().unwrap().min_revision, 9);
     }
 
     #[test]

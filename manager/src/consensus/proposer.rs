@@ -183,8 +183,16 @@ impl ClusterProposer {
         let logged = self.until_done(|| self.try_propose(&command)).await?;
         let result = decode_result(&logged.result)
             .map_err(|problem| ProposeError::NoLeader(format!("odd answer: {problem}")))?;
-        self.store.wait_applied(logged.index).await;
+        self.applied(logged.index).await?;
         Ok(result?)
+    }
+
+    /// The state here, once it has the entry. A manager that was cut off meanwhile says so.
+    async fn applied(&self, index: u64) -> Result<View, ProposeError> {
+        let applied = timeout(PATIENCE, self.store.wait_applied(index)).await;
+        applied.map_err(|_| {
+            ProposeError::NoLeader(format!("this manager has not caught up to entry {index}"))
+        })
     }
 
     async fn try_propose(&self, command: &[u8]) -> Attempt<Logged> {
@@ -317,10 +325,7 @@ impl Proposer for ClusterProposer {
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
         Box::pin(async {
             let index = self.until_done(|| self.try_read_index()).await?;
-            let waited = timeout(PATIENCE, self.store.wait_applied(index)).await;
-            waited.map_err(|_| {
-                ProposeError::NoLeader(format!("this manager has not caught up to entry {index}"))
-            })
+            self.applied(index).await
         })
     }
 }
