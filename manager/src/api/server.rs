@@ -361,7 +361,7 @@ impl Control for ControlService {
         let request = request.into_inner();
         let id = RequestId::read(&request.request_id)?.command("roll back service");
         let (target, version) = (&*request.target, request.version);
-        let basis = self.basis(&Claim::ServiceName, target);
+        let basis = self.basis(target);
         let rollback = |state: &State| service::rollback(state, target, version);
         let (decided, view) = self.once(id, basis, rollback).await?.parts();
         let service = match (decided, view) {

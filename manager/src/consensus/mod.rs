@@ -31,6 +31,7 @@
 mod attempt;
 mod dialer;
 mod gather;
+mod links;
 mod local;
 mod machine;
 mod proposer;
