@@ -1,5 +1,10 @@
 //! The connection to the daemon's socket.
 
+mod reading;
+
+pub(crate) use reading::ReadArgs;
+
+use self::reading::Reading;
 use hyper_util::rt::TokioIo;
 use std::error::Error;
 use std::io;
@@ -7,11 +12,15 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
+use tokio::time::sleep;
 use tonic::Code;
+use tonic::Response;
 use tonic::Status;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 use tower::service_fn;
+use weft_proto::wire;
 use weft_proto::wire::control_client::ControlClient;
 use weft_proto::wire::local_client::LocalClient;
 
@@ -22,10 +31,20 @@ const ANSWER: Duration = Duration::from_secs(120);
 /// Large enough for the lists of the largest cluster: 10,000 tasks of a few hundred bytes each.
 const MESSAGE_MAX: usize = 64 << 20;
 
+/// The calls about the cluster, over one connection.
+pub(crate) type Control = ControlClient<Channel>;
+
+/// How long a request that is safe to repeat is sent again: longer than an election or the restart
+/// of a daemon takes, shorter than managers remember what they did.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// A connected daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     channel: Channel,
+    reading: Reading,
 }
 
 /// The daemon could not be reached.
@@ -52,6 +71,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
 pub(crate) struct Refused {
     code: Code,
     message: String,
+    broken: bool,
 }
 
 impl Refused {
@@ -63,6 +83,11 @@ impl Refused {
         )
     }
 
+    /// The connection broke before the answer: the request may have been carried out.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// There is no such object.
     pub(crate) fn is_missing(&self) -> bool {
         self.code == Code::NotFound
@@ -72,6 +97,7 @@ impl Refused {
 impl From<Status> for Refused {
     fn from(status: Status) -> Self {
         let code = status.code();
+        let broken = matches!(status.message(), "transport error" | "h2 protocol error");
         let message = match (code, status.message()) {
             (Code::Cancelled, "Timeout expired") => format!(
                 "the daemon did not answer within {} s: look at its log with \
@@ -86,7 +112,11 @@ impl From<Status> for Refused {
             ),
             (_, message) => message.to_owned(),
         };
-        Refused { code, message }
+        Refused {
+            code,
+            message,
+            broken,
+        }
     }
 }
 
@@ -112,11 +142,60 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|error| unreachable(socket, &error))?;
-        Ok(Client { channel })
+        Ok(Client {
+            channel,
+            reading: Reading::default(),
+        })
+    }
+
+    /// The same daemon, with lists read as asked for.
+    pub(crate) fn reading(mut self, args: ReadArgs) -> Client {
+        self.reading = Reading::new(args);
+        self
+    }
+
+    /// How lists are read: goes into each request.
+    pub(crate) fn read(&self) -> Option<wire::ReadOptions> {
+        self.reading.options()
+    }
+
+    /// What an answer showed: goes out of each answer.
+    pub(crate) fn showed(&self, shown: Option<&wire::Shown>) {
+        if let Some(note) = shown.and_then(|shown| self.reading.note(shown)) {
+            eprintln!("{note}");
+        }
+    }
+
+    /// Makes a call, and makes it again for a while when no leader answers or the connection
+    /// breaks. Only for calls that do the same once or often, like those with a `request_id`.
+    pub(crate) async fn repeat<T, F>(
+        &self,
+        mut call: impl FnMut(Control) -> F,
+    ) -> Result<T, Refused>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let until = Instant::now() + PATIENCE;
+        let mut told = false;
+        loop {
+            let refused = match call(self.control()).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) => Refused::from(status),
+            };
+            let passing = refused.code == Code::Unavailable || refused.is_broken();
+            if !passing || Instant::now() >= until {
+                return Err(refused);
+            }
+            if !told {
+                eprintln!("weft: {refused}; trying again for {} s", PATIENCE.as_secs());
+                told = true;
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// The calls about the cluster.
-    pub(crate) fn control(&self) -> ControlClient<Channel> {
+    pub(crate) fn control(&self) -> Control {
         ControlClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_MAX)
     }
 

@@ -31,6 +31,11 @@ impl Context {
         self.clock.timestamp()
     }
 
+    /// The name of a request that may be sent again.
+    pub(super) fn request_id(&self) -> String {
+        format!("cli-{:032x}", rand::random::<u128>())
+    }
+
     pub(super) async fn connect(&self) -> Result<Client, Unreachable> {
         Client::connect(&self.socket).await
     }

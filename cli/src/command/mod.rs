@@ -5,6 +5,7 @@ mod completion;
 mod context;
 mod daemon;
 mod demo;
+mod events;
 mod network;
 mod node;
 mod output;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     /// Services: what the cluster runs
     #[command(subcommand)]
     Service(Box<service::ServiceCommand>),
+    /// Tell every change of the cluster as it happens
+    Events(events::EventsArgs),
     /// The same as `weft cluster init`
     Init(cluster::InitArgs),
     /// The same as `weft cluster join`
@@ -95,6 +98,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Leave(args) => one_thread()?.block_on(cluster::leave(&context, &args))?,
         Command::Node(command) => one_thread()?.block_on(node::run(&context, command))?,
         Command::Network(command) => one_thread()?.block_on(network::run(&context, command))?,
+        Command::Events(args) => one_thread()?.block_on(events::run(&context, &args))?,
         Command::Service(command) => one_thread()?.block_on(service::run(&context, *command))?,
     }
     Ok(ExitCode::SUCCESS)

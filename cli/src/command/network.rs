@@ -1,6 +1,8 @@
 //! `weft network`.
 
 use crate::client::Client;
+use crate::client::Control;
+use crate::client::ReadArgs;
 use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::output;
@@ -70,6 +72,8 @@ pub(crate) struct InspectArgs {
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 /// Which networks.
@@ -92,7 +96,8 @@ pub(super) async fn run(context: &Context, command: NetworkCommand) -> anyhow::R
         // What is refused without a manager is refused before one is looked for.
         NetworkCommand::Create(args) => create(context, spec(args)?).await,
         NetworkCommand::Ls(list) => {
-            let rows = render::rows(&fetch(&context.connect().await?, "").await?);
+            let client = context.connect().await?.reading(list.read);
+            let rows = render::rows(&fetch(&client, "").await?);
             list.print(&rows, render::table)
         }
         NetworkCommand::Inspect(args) => inspect(context, &args).await,
@@ -131,10 +136,13 @@ async fn create(context: &Context, spec: wire::NetworkSpec) -> anyhow::Result<()
     let client = context.connect().await?;
     let request = wire::CreateNetworkRequest {
         spec: Some(spec),
-        ..wire::CreateNetworkRequest::default()
+        request_id: context.request_id(),
     };
-    let answer = client.control().create_network(request).await;
-    let network = answer.map_err(Refused::from)?.into_inner().network;
+    let create = |mut control: Control| {
+        let request = request.clone();
+        async move { control.create_network(request).await }
+    };
+    let network = client.repeat(create).await?.network;
     output::text(&network.unwrap_or_default().id)
 }
 
@@ -142,16 +150,18 @@ async fn create(context: &Context, spec: wire::NetworkSpec) -> anyhow::Result<()
 pub(super) async fn fetch(client: &Client, target: &str) -> anyhow::Result<Vec<Network>> {
     let request = wire::ListNetworksRequest {
         target: target.to_owned(),
-        ..wire::ListNetworksRequest::default()
+        read: client.read(),
     };
     let answer = client.control().list_networks(request).await;
-    let networks = answer.map_err(Refused::from)?.into_inner().networks;
+    let answer = answer.map_err(Refused::from)?.into_inner();
+    client.showed(answer.shown.as_ref());
+    let networks = answer.networks;
     let networks: Result<_, _> = networks.into_iter().map(Network::try_from).collect();
     Ok(networks?)
 }
 
 async fn inspect(context: &Context, args: &InspectArgs) -> anyhow::Result<()> {
-    let client = context.connect().await?;
+    let client = context.connect().await?.reading(args.read);
     let mut networks = Vec::new();
     for target in &args.targets {
         networks.extend(fetch(&client, target).await?);

@@ -1,6 +1,8 @@
 //! `weft node`.
 
 use crate::client::Client;
+use crate::client::Control;
+use crate::client::ReadArgs;
 use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::output;
@@ -52,6 +54,8 @@ pub(crate) struct InspectArgs {
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 /// Which nodes' tasks.
@@ -125,13 +129,13 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Resu
     let client = context.connect().await?;
     match command {
         NodeCommand::Ls(list) => {
-            let nodes = fetch(&client).await?;
+            let nodes = fetch(&client.reading(list.read)).await?;
             let rows = render::rows(&nodes.all, &nodes.managers, &nodes.own);
             list.print(&rows, |rows| render::table(rows, &nodes.managers))
         }
-        NodeCommand::Inspect(args) => inspect(context, &client, &args).await,
-        NodeCommand::Ps(args) => ps(context, &client, args).await,
-        NodeCommand::Update(args) => update(&client, args).await,
+        NodeCommand::Inspect(args) => inspect(context, &client.reading(args.read), &args).await,
+        NodeCommand::Ps(args) => ps(context, &client.reading(args.list.read), args).await,
+        NodeCommand::Update(args) => update(context, &client, args).await,
         NodeCommand::Promote(args) => role::run(&client, &args, Role::Manager).await,
         NodeCommand::Demote(args) => role::run(&client, &args, Role::Worker).await,
         NodeCommand::Rm(args) => rm(&client, args).await,
@@ -147,11 +151,12 @@ pub(super) struct Nodes {
 
 /// Asks for all nodes.
 pub(super) async fn fetch(client: &Client) -> anyhow::Result<Nodes> {
-    let answer = client
-        .control()
-        .list_nodes(wire::ListNodesRequest::default())
-        .await;
+    let request = wire::ListNodesRequest {
+        read: client.read(),
+    };
+    let answer = client.control().list_nodes(request).await;
     let answer = answer.map_err(Refused::from)?.into_inner();
+    client.showed(answer.shown.as_ref());
     let all: Result<_, _> = answer.nodes.into_iter().map(Node::try_from).collect();
     Ok(Nodes {
         all: all?,
@@ -211,10 +216,11 @@ async fn ps(context: &Context, client: &Client, args: PsArgs) -> anyhow::Result<
         let request = wire::ListTasksRequest {
             service: String::new(),
             node: find(&nodes.all, &nodes.own, target)?.id.to_string(),
-            ..wire::ListTasksRequest::default()
+            read: client.read(),
         };
         let answer = client.control().list_tasks(request).await;
         let answer = answer.map_err(Refused::from)?.into_inner();
+        client.showed(answer.shown.as_ref());
         for task in answer.tasks {
             tasks.push(Task::try_from(task)?);
         }
@@ -240,9 +246,16 @@ fn update_request(args: UpdateArgs) -> anyhow::Result<wire::UpdateNodeRequest> {
     })
 }
 
-async fn update(client: &Client, args: UpdateArgs) -> anyhow::Result<()> {
-    let answer = client.control().update_node(update_request(args)?).await;
-    let node = answer.map_err(Refused::from)?.into_inner().node;
+async fn update(context: &Context, client: &Client, args: UpdateArgs) -> anyhow::Result<()> {
+    let request = wire::UpdateNodeRequest {
+        request_id: context.request_id(),
+        ..update_request(args)?
+    };
+    let update = |mut control: Control| {
+        let request = request.clone();
+        async move { control.update_node(request).await }
+    };
+    let node = client.repeat(update).await?.node;
     output::text(&node.unwrap_or_default().id)
 }
 

@@ -1,5 +1,6 @@
 //! Printing answers, for people or for programs.
 
+use crate::client::ReadArgs;
 use clap::Args;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub(crate) struct ListArgs {
     /// Only identifiers, one per line
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 /// One row of a list.

@@ -1,6 +1,7 @@
 //! Answers as text: pure functions from domain types, with the time handed in.
 
 pub(crate) mod cluster;
+pub(crate) mod event;
 #[cfg(test)]
 mod golden;
 pub(crate) mod network;

@@ -145,8 +145,9 @@ impl RaftNode {
     /// clocks). The caller then waits with [`RaftNode::wait_applied`], here or on any member.
     pub async fn read_index(&self) -> Result<u64, ReadError> {
         let inner = self.inner();
-        // Within one lease either a majority answers or the leader has lost its office.
-        let limit = inner.lease() * 2;
+        // Within one lease either a majority answers or the leader has lost its office. Whoever
+        // asked is then told, and may ask again.
+        let limit = inner.lease();
         let read = inner.raft.get_read_linearizer(ReadPolicy::ReadIndex);
         let linearizer = timeout(limit, read)
             .await

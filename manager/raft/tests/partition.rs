@@ -73,6 +73,38 @@ async fn a_deaf_leader_is_succeeded_although_its_heartbeats_arrive() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_isolated_leader_refuses_every_read_before_it_has_a_successor_and_after() {
+    let cluster = Cluster::of_three(10_000).await;
+    let old = cluster.leader().await;
+    cluster.write("before", "x").await;
+    cluster.cut(old, true, true);
+    // From the first moment on, while it still takes itself for the leader.
+    let reads = || async {
+        let node = cluster.node(old).clone();
+        let all = (0..20).map(|_| {
+            let node = node.clone();
+            tokio::spawn(async move { timeout(CEILING, node.read_index()).await })
+        });
+        for read in all.collect::<Vec<_>>() {
+            let read = read
+                .await
+                .unwrap()
+                .expect("it is refused, not left waiting");
+            assert!(
+                read.is_err(),
+                "an isolated leader answered a read: {read:?}"
+            );
+        }
+    };
+    reads().await;
+    successor(&cluster, old).await;
+    reads().await;
+    cluster.wires.heal();
+    cluster.settle().await;
+    cluster.assert_same_everywhere();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mute_leader_is_succeeded() {
     a_cut_off_leader_is_succeeded(true, false).await;
 }

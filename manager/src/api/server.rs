@@ -23,7 +23,6 @@ use crate::propose::retry::Decision;
 use crate::propose::retry::Once;
 use crate::propose::retry::transact;
 use crate::propose::retry::transact_once;
-use crate::store::Claim;
 use crate::store::State;
 use crate::store::View;
 use futures::StreamExt;
@@ -36,7 +35,6 @@ use tonic::Response;
 use tonic::Status;
 use weft_pki::TokenSecret;
 use weft_proto::CommandId;
-use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::Role;
 use weft_proto::ServiceId;
@@ -98,12 +96,12 @@ impl ControlService {
         transact_once(&*self.proposer, id, basis, decide).await
     }
 
-    /// What the state here is good for when an object is `claimed` by its name: the transaction
-    /// then depends on that very object. Which one a prefix means depends on all of them.
-    fn basis(&self, claimed: &dyn Fn(Name) -> Claim, target: &str) -> Basis {
-        let claim = target.trim().parse().ok().map(claimed);
-        let known = claim.is_some_and(|claim| self.replica.store.view().holder(&claim).is_some());
-        if known { Basis::Local } else { Basis::Fresh }
+    /// What a change of a service may be decided on. One that is named in full is the same one on
+    /// every state that has it, and the change is refused if it is not as it was; which one a
+    /// beginning of an identifier means depends on all the others.
+    fn basis(&self, target: &str) -> Basis {
+        let found = target::whole_service(&self.replica.store.view(), target);
+        found.map_or(Basis::Fresh, |_| Basis::Local)
     }
 
     async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
@@ -339,7 +337,7 @@ impl Control for ControlService {
         let id = RequestId::read(&request.request_id)?.command("update service");
         let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
         let (target, version) = (&*request.target, request.version);
-        let basis = self.basis(&Claim::ServiceName, target);
+        let basis = self.basis(target);
         let update = |state: &State| service::update(state, target, version, &spec);
         let (decided, view) = self.once(id, basis, update).await?.parts();
         let service = match (decided, view) {
@@ -363,7 +361,7 @@ impl Control for ControlService {
         let request = request.into_inner();
         let id = RequestId::read(&request.request_id)?.command("roll back service");
         let (target, version) = (&*request.target, request.version);
-        let basis = self.basis(&Claim::ServiceName, target);
+        let basis = self.basis(target);
         let rollback = |state: &State| service::rollback(state, target, version);
         let (decided, view) = self.once(id, basis, rollback).await?.parts();
         let service = match (decided, view) {

@@ -2,12 +2,14 @@
 //! fits no other.
 
 use crate::api::error::ApiError;
+use crate::store::Claim;
 use crate::store::State;
 use std::fmt::Display;
 use std::sync::Arc;
 use tonic::Status;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
+use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 
 /// How many others an error names.
@@ -46,6 +48,9 @@ impl From<TargetError> for Status {
 
 /// The service that is meant.
 pub(super) fn service(state: &State, target: &str) -> Result<Arc<Service>, ApiError> {
+    if let Some(service) = whole_service(state, target) {
+        return Ok(service);
+    }
     let all = state.services().map(|service| {
         let name = service.spec.name.to_string();
         (service.id, name, service)
@@ -53,13 +58,38 @@ pub(super) fn service(state: &State, target: &str) -> Result<Arc<Service>, ApiEr
     Ok(find("service", target, all)?.clone())
 }
 
+/// The service with this very name or identifier: found without looking at all of them, and the
+/// same one whatever others there are.
+pub(super) fn whole_service(state: &State, target: &str) -> Option<Arc<Service>> {
+    let target = target.trim();
+    let name = target.parse().ok().map(Claim::ServiceName);
+    let id = match name.and_then(|name| state.holder(&name)) {
+        Some(ObjectKey::Service(id)) => id,
+        Some(_) | None => target.parse().ok()?,
+    };
+    state.service(id).cloned()
+}
+
 /// The network that is meant.
 pub(super) fn network(state: &State, target: &str) -> Result<Arc<Network>, TargetError> {
+    if let Some(network) = whole_network(state, target) {
+        return Ok(network);
+    }
     let all = state.networks().map(|network| {
         let name = network.spec.name.to_string();
         (network.id, name, network)
     });
     find("network", target, all).cloned()
+}
+
+fn whole_network(state: &State, target: &str) -> Option<Arc<Network>> {
+    let target = target.trim();
+    let name = target.parse().ok().map(Claim::NetworkName);
+    let id = match name.and_then(|name| state.holder(&name)) {
+        Some(ObjectKey::Network(id)) => id,
+        Some(_) | None => target.parse().ok()?,
+    };
+    state.network(id).cloned()
 }
 
 /// The node that is meant. Host names need not be unique.

@@ -5,6 +5,7 @@ use crate::consensus::attempt::Logged;
 use crate::consensus::gather::Gather;
 use crate::consensus::gather::Trips;
 use crate::consensus::gather::gather;
+use crate::consensus::links::Links;
 use crate::consensus::local::LocalLog;
 use crate::consensus::local::LocalWork;
 use crate::consensus::rounds::Rounds;
@@ -14,15 +15,12 @@ use crate::propose::ProposeError;
 use crate::propose::Proposer;
 use crate::store::Store;
 use crate::store::View;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::transport::Channel;
 use weft_proto::CommandId;
 use weft_proto::command::Change;
@@ -41,8 +39,6 @@ use weft_raft::RaftNode;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts while nobody leads: an election takes some hundreds of milliseconds.
 const PAUSE: Duration = Duration::from_millis(50);
-/// One attempt at a leader that may be gone without a word.
-const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// A [`Proposer`] that finds the leader.
 pub struct ClusterProposer {
@@ -61,37 +57,6 @@ impl std::fmt::Debug for ClusterProposer {
         f.debug_struct("ClusterProposer")
             .field("raft", &self.raft)
             .finish_non_exhaustive()
-    }
-}
-
-/// Connections to other managers, made once.
-struct Links {
-    dialer: Arc<dyn Dialer>,
-    channels: Mutex<BTreeMap<Member, Channel>>,
-}
-
-impl Links {
-    fn channel(&self, member: Member) -> Channel {
-        let mut channels = self.channels.lock();
-        channels
-            .entry(member)
-            .or_insert_with(|| self.dialer.channel(&member))
-            .clone()
-    }
-
-    fn peer(&self, member: Member) -> PeerClient<Channel> {
-        PeerClient::new(self.channel(member))
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
-    }
-
-    async fn read_index(&self, leader: Member) -> Attempt<u64> {
-        let mut peer = self.peer(leader);
-        match timeout(ATTEMPT, peer.read_index(wire::ReadIndexRequest {})).await {
-            Ok(Ok(answer)) => Attempt::Done(answer.into_inner().index),
-            Ok(Err(status)) => Attempt::Again(said(leader, &status)),
-            Err(_) => silent(leader),
-        }
     }
 }
 
@@ -131,14 +96,12 @@ impl ClusterProposer {
         entropy: Arc<dyn Entropy>,
     ) -> (Arc<Self>, ProposerWork) {
         let (log, local) = LocalLog::new(raft.clone());
+        let links = Arc::new(Links::new(raft.clone(), dialer));
         let (to_leader, trips) = gather();
         let proposer = Arc::new(ClusterProposer {
             raft,
             store,
-            links: Arc::new(Links {
-                dialer,
-                channels: Mutex::default(),
-            }),
+            links,
             clock,
             entropy,
             log,
@@ -183,8 +146,16 @@ impl ClusterProposer {
         let logged = self.until_done(|| self.try_propose(&command)).await?;
         let result = decode_result(&logged.result)
             .map_err(|problem| ProposeError::NoLeader(format!("odd answer: {problem}")))?;
-        self.store.wait_applied(logged.index).await;
+        self.applied(logged.index).await?;
         Ok(result?)
+    }
+
+    /// The state here, once it has the entry. A manager that was cut off meanwhile says so.
+    async fn applied(&self, index: u64) -> Result<View, ProposeError> {
+        let applied = timeout(PATIENCE, self.store.wait_applied(index)).await;
+        applied.map_err(|_| {
+            ProposeError::NoLeader(format!("this manager has not caught up to entry {index}"))
+        })
     }
 
     async fn try_propose(&self, command: &[u8]) -> Attempt<Logged> {
@@ -205,10 +176,9 @@ impl ClusterProposer {
         };
         let request = wire::ProposeManyRequest { commands };
         let mut peer = self.peer(leader);
-        let outcomes = match timeout(ATTEMPT, peer.propose_many(request)).await {
-            Ok(Ok(answer)) => answer.into_inner().outcomes,
-            Ok(Err(status)) => return vec![Attempt::Again(said(leader, &status)); count],
-            Err(_) => return vec![silent(leader); count],
+        let outcomes = match self.links.ask(leader, peer.propose_many(request)).await {
+            Ok(answer) => answer.outcomes,
+            Err(why) => return vec![Attempt::Again(why); count],
         };
         let mut outcomes: Vec<_> = outcomes.into_iter().map(read_outcome).collect();
         // Of too few answers the missing ones are unknown.
@@ -237,17 +207,18 @@ impl ClusterProposer {
     {
         let deadline = Instant::now() + PATIENCE;
         let mut last = String::from("no manager leads");
+        let mut status = self.raft.status();
         while Instant::now() < deadline {
+            let before = status.borrow().leader;
             match timeout_at(deadline, attempt()).await {
                 Ok(Attempt::Done(value)) => return Ok(value),
                 Ok(Attempt::Never(err)) => return Err(err),
                 Ok(Attempt::Again(why)) => last = why,
                 Err(_) => break,
             }
-            // A change of leader ends the pause early.
-            let mut status = self.raft.status();
-            let before = status.borrow_and_update().leader;
-            drop(timeout(PAUSE, status.wait_for(|now| now.leader != before)).await);
+            // Another leader than the one that was asked ends the pause early.
+            let other = status.wait_for(|now| now.leader.is_some() && now.leader != before);
+            drop(timeout(PAUSE, other).await);
         }
         Err(ProposeError::NoLeader(last))
     }
@@ -263,26 +234,14 @@ impl ClusterProposer {
     }
 }
 
-/// Room for the largest command and its envelope.
-const MAX_MESSAGE: usize = 8 << 20;
-
 enum Leader {
     Me,
     Other(Member),
     Nobody,
 }
 
-fn said(leader: Member, status: &Status) -> String {
-    let why = weft_pki::explain(status).unwrap_or_else(|| status.message().to_owned());
-    format!("{leader}: {why}")
-}
-
 fn nobody<T>() -> Attempt<T> {
     Attempt::Again("no manager leads".to_owned())
-}
-
-fn silent<T>(leader: Member) -> Attempt<T> {
-    Attempt::Again(format!("{leader} does not answer"))
 }
 
 fn read_outcome(outcome: wire::ProposeOutcome) -> Attempt<Logged> {
@@ -317,10 +276,7 @@ impl Proposer for ClusterProposer {
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
         Box::pin(async {
             let index = self.until_done(|| self.try_read_index()).await?;
-            let waited = timeout(PATIENCE, self.store.wait_applied(index)).await;
-            waited.map_err(|_| {
-                ProposeError::NoLeader(format!("this manager has not caught up to entry {index}"))
-            })
+            self.applied(index).await
         })
     }
 }

@@ -13,9 +13,14 @@ use weft_proto::command::ConflictKind;
 /// How often a decision is made anew. A rival can win each of them only by making progress itself;
 /// eight in a row means that something writes the object all the time.
 const ATTEMPTS: u32 = 8;
+/// As [`ATTEMPTS`], for a number, address or port that somebody else got: of many who choose at once
+/// one gets it each time, and all others choose again.
+const CHOICES: u32 = 64;
 /// The wait before the second attempt; before each later one it is that much longer. About one
 /// write to the log, so that whoever won has gone on.
 const PAUSE: Duration = Duration::from_millis(5);
+/// The longest wait.
+const PAUSE_MAX: Duration = Duration::from_millis(40);
 
 /// What to do, and what to tell the caller when it is done.
 #[derive(Clone, Debug)]
@@ -128,11 +133,9 @@ where
                     Err(ProposeError::Conflict(conflict)) if !fresh => {
                         tracing::debug!(%conflict, "decided on an old state, now on a fresh one");
                     }
-                    Err(ProposeError::Conflict(conflict))
-                        if attempt < ATTEMPTS && may_pass(&conflict) =>
-                    {
+                    Err(ProposeError::Conflict(conflict)) if attempt < attempts(&conflict) => {
                         tracing::debug!(attempt, %conflict, "somebody was faster, once more");
-                        tokio::time::sleep(PAUSE * attempt).await;
+                        tokio::time::sleep((PAUSE * attempt).min(PAUSE_MAX)).await;
                         attempt += 1;
                     }
                     Err(error) => return Err(error.into()),
@@ -151,15 +154,13 @@ where
     }
 }
 
-/// Whether a fresh decision can be another one.
-fn may_pass(conflict: &Conflict) -> bool {
+/// How often is decided at most, if a fresh decision can be another one.
+fn attempts(conflict: &Conflict) -> u32 {
     match conflict.kind {
         // What exists is perhaps what another call of the same request made.
-        ConflictKind::Version
-        | ConflictKind::Missing
-        | ConflictKind::Taken
-        | ConflictKind::Exists => true,
-        ConflictKind::Invalid => false,
+        ConflictKind::Version | ConflictKind::Missing | ConflictKind::Exists => ATTEMPTS,
+        ConflictKind::Taken => CHOICES,
+        ConflictKind::Invalid => 0,
     }
 }
 

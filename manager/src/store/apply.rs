@@ -1,5 +1,6 @@
 //! One command, one new state: the same on every replica.
 
+use crate::store::claim::Claim;
 use crate::store::claim::claims_of;
 use crate::store::item::Item;
 use crate::store::state::State;
@@ -118,12 +119,13 @@ fn apply_change(
                 updated_at: at,
             };
             let item = Item::from(object.with_meta(meta));
-            check_claims(state, &item)?;
+            let claims = claims_of(&item);
+            check_claims(state, key, &claims)?;
             check_rules(state, &item)?;
             if let ObjectKey::Node(id) = key {
                 state.unbury(id);
             }
-            state.put(item.clone());
+            state.put_claiming(item.clone(), claims);
             Ok(Some(Step::Put(item)))
         }
     }
@@ -148,10 +150,10 @@ fn check(state: &State, key: ObjectKey, expect: Expect) -> Result<(), Conflict> 
     }
 }
 
-fn check_claims(state: &State, item: &Item) -> Result<(), Conflict> {
-    for claim in claims_of(item) {
-        if let Some(holder) = state.holder(&claim)
-            && holder != item.key()
+fn check_claims(state: &State, key: ObjectKey, claims: &[Claim]) -> Result<(), Conflict> {
+    for claim in claims {
+        if let Some(holder) = state.holder(claim)
+            && holder != key
         {
             return Err(Conflict {
                 kind: ConflictKind::Taken,

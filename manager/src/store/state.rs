@@ -268,7 +268,9 @@ impl State {
         self.index = self.index.max(piece.revision);
         self.revision = self.revision.max(piece.revision);
         for object in piece.objects {
-            self.put(object.into());
+            let item = Item::from(object);
+            let claims = claims_of(&item);
+            self.put_claiming(item, claims);
         }
         for applied in piece.recent {
             self.remember(applied);
@@ -302,11 +304,11 @@ impl State {
         self.revision
     }
 
-    /// Puts an object in the place of its last version, if there is one. Indexes are touched only
+    /// Puts an object, with all it `claims`, in the place of its last version, if there is one.
+    /// Indexes are touched only
     /// where they change: most changes are of a status.
-    pub(super) fn put(&mut self, item: Item) {
+    pub(super) fn put_claiming(&mut self, item: Item, claims: Vec<Claim>) {
         let key = item.key();
-        let claims = claims_of(&item);
         self.release(key, &claims);
         for claim in claims {
             if self.holder(&claim) != Some(key) {

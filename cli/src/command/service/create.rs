@@ -1,6 +1,6 @@
 //! `weft service create`.
 
-use crate::client::Refused;
+use crate::client::Control;
 use crate::command::context::Context;
 use crate::command::output;
 use crate::command::service::flags::ServiceFlags;
@@ -171,10 +171,13 @@ pub(super) async fn run(context: &Context, mut args: CreateArgs) -> anyhow::Resu
     let client = context.connect().await?;
     let request = wire::CreateServiceRequest {
         spec: Some(spec),
-        ..wire::CreateServiceRequest::default()
+        request_id: context.request_id(),
     };
-    let answer = client.control().create_service(request).await;
-    let service = answer.map_err(Refused::from)?.into_inner().service;
+    let create = |mut control: Control| {
+        let request = request.clone();
+        async move { control.create_service(request).await }
+    };
+    let service = client.repeat(create).await?.service;
     let service = Service::try_from(service.unwrap_or_default())?;
     output::text(service.id.as_str())?;
     wait::converge(context, &client, &wait, &service).await

@@ -20,10 +20,12 @@ pub(super) async fn services(
 ) -> anyhow::Result<Vec<(Service, Counts)>> {
     let request = wire::ListServicesRequest {
         target: target.to_owned(),
-        ..wire::ListServicesRequest::default()
+        read: client.read(),
     };
     let answer = client.control().list_services(request).await;
-    let listings = answer.map_err(Refused::from)?.into_inner().services;
+    let answer = answer.map_err(Refused::from)?.into_inner();
+    client.showed(answer.shown.as_ref());
+    let listings = answer.services;
     let mut services = Vec::with_capacity(listings.len());
     for listing in listings {
         let service = Service::try_from(listing.service.unwrap_or_default())?;
@@ -65,10 +67,11 @@ async fn tasks_and_nodes(client: &Client, target: &str) -> anyhow::Result<(Vec<T
     let request = wire::ListTasksRequest {
         service: target.to_owned(),
         node: String::new(),
-        ..wire::ListTasksRequest::default()
+        read: client.read(),
     };
     let answer = client.control().list_tasks(request).await;
     let answer = answer.map_err(Refused::from)?.into_inner();
+    client.showed(answer.shown.as_ref());
     let tasks: Result<Vec<_>, _> = answer.tasks.into_iter().map(Task::try_from).collect();
     let nodes: Result<Vec<_>, _> = answer.nodes.into_iter().map(Node::try_from).collect();
     Ok((tasks?, nodes?))
@@ -79,7 +82,7 @@ pub(super) async fn tasks_of_node(client: &Client, node: NodeId) -> anyhow::Resu
     let request = wire::ListTasksRequest {
         service: String::new(),
         node: node.to_string(),
-        ..wire::ListTasksRequest::default()
+        read: client.read(),
     };
     let answer = client.control().list_tasks(request).await;
     let tasks = match answer.map_err(Refused::from) {

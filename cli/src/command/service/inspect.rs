@@ -1,5 +1,6 @@
 //! `weft service inspect`.
 
+use crate::client::ReadArgs;
 use crate::command::context::Context;
 use crate::command::network;
 use crate::command::output;
@@ -23,6 +24,8 @@ pub(crate) struct InspectArgs {
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 /// A service in full. The keys of its JSON do not change.
@@ -38,7 +41,7 @@ struct Shown<'a> {
 
 /// Runs it.
 pub(super) async fn run(context: &Context, args: &InspectArgs) -> anyhow::Result<()> {
-    let client = context.connect().await?;
+    let client = context.connect().await?.reading(args.read);
     let mut services = Vec::new();
     for target in &args.targets {
         services.push(fetch::service(&client, target).await?);

@@ -15,7 +15,7 @@ impl Row for ServiceRow {
 
 /// Runs it.
 pub(super) async fn run(context: &Context, list: ListArgs) -> anyhow::Result<()> {
-    let client = context.connect().await?;
+    let client = context.connect().await?.reading(list.read);
     let services = fetch::services(&client, "").await?;
     list.print(&service::rows(&services), service::table)
 }

@@ -26,7 +26,7 @@ impl Row for TaskRow {
 
 /// Runs it.
 pub(super) async fn run(context: &Context, args: PsArgs) -> anyhow::Result<()> {
-    let client = context.connect().await?;
+    let client = context.connect().await?.reading(args.list.read);
     let mut rows = Vec::new();
     for target in &args.targets {
         let (tasks, nodes) = fetch::tasks(&client, target).await?;

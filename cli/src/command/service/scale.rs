@@ -1,6 +1,6 @@
 //! `weft service scale`.
 
-use crate::client::Refused;
+use crate::client::Control;
 use crate::command::context::Context;
 use crate::command::service::fetch;
 use crate::command::service::wait;
@@ -66,10 +66,13 @@ pub(super) async fn run(context: &Context, args: &ScaleArgs) -> anyhow::Result<(
             target: old.id.to_string(),
             version: old.meta.version,
             spec: Some(spec),
-            ..wire::UpdateServiceRequest::default()
+            request_id: context.request_id(),
         };
-        let answer = client.control().update_service(request).await;
-        let service = answer.map_err(Refused::from)?.into_inner().service;
+        let update = |mut control: Control| {
+            let request = request.clone();
+            async move { control.update_service(request).await }
+        };
+        let service = client.repeat(update).await?.service;
         changed.push(Service::try_from(service.unwrap_or_default())?);
         crate::command::output::text(&format!("{} scaled to {replicas}", old.spec.name))?;
     }

@@ -1,7 +1,7 @@
 //! `weft service update`.
 
 use crate::client::Client;
-use crate::client::Refused;
+use crate::client::Control;
 use crate::command::context::Context;
 use crate::command::network as networks;
 use crate::command::output;
@@ -299,10 +299,13 @@ pub(super) async fn run(context: &Context, mut args: UpdateArgs) -> anyhow::Resu
         // Another one's change in between is not undone: this one is refused.
         version: old.meta.version,
         spec: Some(spec(&old, args, &names, &config::variable)?),
-        ..wire::UpdateServiceRequest::default()
+        request_id: context.request_id(),
     };
-    let answer = client.control().update_service(request).await;
-    let service = answer.map_err(Refused::from)?.into_inner().service;
+    let update = |mut control: Control| {
+        let request = request.clone();
+        async move { control.update_service(request).await }
+    };
+    let service = client.repeat(update).await?.service;
     let service = Service::try_from(service.unwrap_or_default())?;
     output::text(service.id.as_str())?;
     wait::converge(context, &client, &wait, &service).await
