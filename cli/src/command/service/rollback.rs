@@ -1,6 +1,6 @@
 //! `weft service rollback`, and `weft service update --rollback`.
 
-use crate::client::Refused;
+use crate::client::Control;
 use crate::command::context::Context;
 use crate::command::output;
 use crate::command::service::update;
@@ -46,10 +46,14 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> anyhow::Resul
     let client = context.connect().await?;
     let request = wire::RollbackServiceRequest {
         target: args.target.clone(),
-        ..wire::RollbackServiceRequest::default()
+        version: 0,
+        request_id: context.request_id(),
     };
-    let answer = client.control().rollback_service(request).await;
-    let service = answer.map_err(Refused::from)?.into_inner().service;
+    let rollback = |mut control: Control| {
+        let request = request.clone();
+        async move { control.rollback_service(request).await }
+    };
+    let service = client.repeat(rollback).await?.service;
     let service = Service::try_from(service.unwrap_or_default())?;
     output::text(service.id.as_str())?;
     wait::converge(context, &client, &args.wait, &service).await
