@@ -1,5 +1,9 @@
 //! An agent without a machine: takes its tasks through their states, fails some, and speaks with
 //! managers as a real one does.
+#![allow(
+    clippy::needless_update,
+    reason = "messages get more fields, which are to have their defaults here"
+)]
 
 use crate::dice::Dice;
 use crate::net::Life;

@@ -277,22 +277,23 @@ impl Havoc {
             return;
         };
         let place = agent.lock().place;
-        match fault {
-            Fault::AgentKill => agent.lock().kill(),
-            Fault::PowerOff => agent.lock().power_off(),
-            // Only agents come here.
-            _ => {
-                for manager in self.cluster.places() {
-                    self.cluster.around.net.cut(place, *manager);
-                    self.cluster.around.net.cut(*manager, place);
-                }
+        let cut = fault == Fault::AgentCut;
+        if cut {
+            for manager in self.cluster.places() {
+                self.cluster.around.net.cut(place, *manager);
+                self.cluster.around.net.cut(*manager, place);
             }
+        } else if fault == Fault::PowerOff {
+            agent.lock().power_off();
+        } else {
+            agent.lock().kill();
         }
         // Some of these are longer than what makes a node down.
         sleep(self.dice.millis(100, 7000)).await;
-        match fault {
-            Fault::AgentKill | Fault::PowerOff => agent.lock().start(),
-            _ => self.cluster.around.net.heal(),
+        if cut {
+            self.cluster.around.net.heal();
+        } else {
+            agent.lock().start();
         }
     }
 

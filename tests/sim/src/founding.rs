@@ -1,4 +1,8 @@
 //! What a simulated cluster begins with.
+#![allow(
+    clippy::needless_update,
+    reason = "messages get more fields, which are to have their defaults here"
+)]
 
 use crate::agent::description;
 use crate::host::addr;

@@ -264,13 +264,13 @@ impl Host {
             clock.clone(),
             entropy.clone(),
         );
-        let proposer: Arc<dyn Proposer> = match self.sabotage {
-            Sabotage::ReadsWithoutReadIndex => Arc::new(SabotagedProposer {
+        let mut proposer: Arc<dyn Proposer> = cluster.clone();
+        if self.sabotage == Sabotage::ReadsWithoutReadIndex {
+            proposer = Arc::new(SabotagedProposer {
                 inner: cluster.clone(),
                 store: store.clone(),
-            }),
-            _ => cluster.clone(),
-        };
+            });
+        }
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());

@@ -11,9 +11,11 @@
 //! from the seed, and time is tokio's paused one: it stands still while anything can be done, so
 //! the speed of the machine does not matter. There is one thread.
 //!
-//! Not decided by the seed is in which order `tokio::select!` looks at branches that are ready at
-//! the same instant (tokio seeds that from the system, and has no stable way to set it), and the
-//! hashing of maps inside the transport. Where those matter, two runs of one seed drift apart.
+//! Not decided by the seed: the hashing of maps inside the transport; and, in an ordinary build, in
+//! which order `tokio::select!` looks at branches that are ready at the same instant and which of
+//! the waiters for a watched value wakes first, because tokio seeds that from the system and lets
+//! only builds with `tokio_unstable` say otherwise (`make sim` is one). Where those matter, two runs
+//! of one seed drift apart: in ordinary builds they do, within the first seconds.
 //! [`Report::fingerprint`] says whether they did; a failing seed is repeated some times.
 //!
 //! Not simulated: TLS, joining by token, the kernel, torn records (the log's own tests do those),

@@ -1,4 +1,5 @@
 //! Seeds that are run every time, in tests that run beside each other.
+#![expect(clippy::expect_used, reason = "a test without a directory fails")]
 
 use weft_sim::Plan;
 use weft_sim::Tally;
