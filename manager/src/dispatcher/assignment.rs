@@ -35,6 +35,7 @@ pub fn assignments_for(view: &State, node: NodeId) -> BTreeMap<AssignmentKey, As
         .collect();
     let tasks = view
         .tasks_of_node(node)
+        .filter(|task| task.status.state >= TaskState::Assigned)
         .map(|task| Assignment::Task(Box::new(Task::clone(task))));
     let networks = own.iter().filter_map(|id| network(view, *id));
     let endpoints = endpoints(view, &own);

@@ -42,6 +42,9 @@ fn place(task: &Task, nodes: &mut [NodeInfo], now: Timestamp) -> Option<Task> {
     let mut refusals: Vec<Refusal> = Vec::new();
     let mut suitable: Vec<&mut NodeInfo> = Vec::new();
     for info in nodes {
+        if task.node.is_some_and(|node| node != info.node.id) {
+            continue;
+        }
         match refuse(info, task) {
             Some(refusal) => refusals.push(refusal),
             None => suitable.push(info),
