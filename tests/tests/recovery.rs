@@ -160,9 +160,7 @@ fn a_recovery_that_is_killed_at_any_moment_is_finished_by_asking_again() -> anyh
     }
     cluster.managers.truncate(1);
     // Nothing is asked until it knows of no majority: that takes most of the time.
-    for delay in [
-        200_u64, 10_050, 10_150, 10_250, 10_400, 10_600, 10_900, 11_300,
-    ] {
+    for delay in [200_u64, 5_050, 5_150, 5_250, 5_400, 5_600, 5_900, 6_300] {
         let asked = survivor.clone();
         let asking = std::thread::spawn(move || asked.weft(&FORCE));
         // The moment is the input here.

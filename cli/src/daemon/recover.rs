@@ -9,6 +9,8 @@ use crate::daemon::paths::Paths;
 use crate::daemon::paths::copy_dir;
 use anyhow::Context;
 use anyhow::bail;
+use std::time::Duration;
+use tokio::time::timeout;
 use weft_manager::recovery::Founder;
 use weft_manager::recovery::Survivor;
 use weft_manager::recovery::TakenOver;
@@ -16,6 +18,9 @@ use weft_manager::recovery::found;
 use weft_manager::recovery::salvage;
 use weft_manager::recovery::take_over;
 use weft_proto::wire;
+
+/// How long is waited for a majority, which would make all this needless: several elections.
+const MAJORITY_WITHIN: Duration = Duration::from_secs(5);
 
 impl NodeHandle {
     /// Takes the cluster over. Nothing of this node changes before everything is ready on its disk;
@@ -42,7 +47,7 @@ impl NodeHandle {
             file.move_to(advertise.0);
         }
         if let Some(manager) = node.manager.as_ref()
-            && manager.decides().await
+            && timeout(MAJORITY_WITHIN, manager.decides()).await == Ok(true)
         {
             bail!(
                 "this cluster has a majority and needs no recovery: look at it with \"weft node ls\"; \
