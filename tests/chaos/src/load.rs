@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// A pause after a manager did not hear a call: it is being started.
-const UNHEARD: Duration = Duration::from_millis(25);
+const UNHEARD: Duration = Duration::from_millis(50);
 
 /// How often a client sends one request at most.
 const SENT: u32 = 3;
