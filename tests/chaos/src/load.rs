@@ -62,7 +62,7 @@ impl Load {
                 nodes: nodes.clone(),
                 recorder: recorder.clone(),
             };
-            let outcome = maker.act(key, action, SENT).await;
+            let outcome = maker.act(key, action, SENT * 4).await;
             anyhow::ensure!(outcome == Outcome::Done, "register {key}: {outcome:?}");
         }
         let stop = CancellationToken::new();
