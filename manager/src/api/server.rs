@@ -457,7 +457,7 @@ impl Control for ControlService {
     type WatchStream = BoxStream<'static, Result<wire::WatchEvent, Status>>;
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
-        let events = watch::events(&self.replica, request.get_ref())?;
+        let events = watch::events(&self.replica, self.proposer.clone(), request.get_ref())?;
         Ok(Response::new(events.boxed()))
     }
 

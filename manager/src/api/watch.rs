@@ -6,6 +6,7 @@
 
 use crate::api::Replica;
 use crate::api::shown::shown;
+use crate::propose::Proposer;
 use crate::store::Delta;
 use crate::store::Item;
 use crate::store::Lagged;
@@ -32,8 +33,9 @@ use weft_proto::wire::watch_step::Kind as StepKind;
 
 /// How often a watcher that has nothing to hear learns the revision.
 const PROGRESS: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
-/// How long a manager may be behind a watcher that comes from another one. After that it is taken
-/// for a cluster that began anew from less.
+/// How long a manager may be behind a watcher that comes from another one before it asks the others
+/// whether the cluster began anew from less. Without a majority it cannot know, and must not tell a
+/// watcher of the past: it may itself have just started, with a state that is behind its own log.
 const CATCH_UP: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
 /// Changes that are taken out of the history at once.
 const PORTION: usize = 64;
@@ -74,10 +76,12 @@ impl Wanted {
 /// The events for one request, until the manager stops.
 pub(super) fn events(
     replica: &Replica,
+    proposer: Arc<dyn Proposer>,
     request: &wire::WatchRequest,
 ) -> Result<impl Stream<Item = Result<wire::WatchEvent, Status>> + Send + use<>, Status> {
     let watcher = Watcher {
         store: replica.store.clone(),
+        proposer,
         views: replica.store.subscribe(),
         wanted: Wanted::read(request)?,
         told: request.since_revision,
@@ -99,6 +103,8 @@ pub(super) fn events(
 
 struct Watcher {
     store: Arc<Store>,
+    /// Knows the cluster's revision, where this manager's own may be old.
+    proposer: Arc<dyn Proposer>,
     views: watch::Receiver<View>,
     wanted: Wanted,
     /// Every change up to here was looked at.
@@ -190,10 +196,13 @@ impl Watcher {
         if revision < told {
             // It has not caught up with the one the watcher comes from, or never will.
             let caught_up = self.views.wait_for(|view| view.revision() >= told);
-            let behind = timeout(CATCH_UP, caught_up).await.is_err();
-            return behind.then(|| {
+            if timeout(CATCH_UP, caught_up).await.is_ok() {
+                return None;
+            }
+            let cluster = self.proposer.fresh_view().await.ok()?.revision();
+            return (cluster < told).then(|| {
                 self.resync(format!(
-                    "this manager has not come to revision {told} within {CATCH_UP:?}"
+                    "the cluster is at revision {cluster}, and was never at {told}"
                 ))
             });
         }

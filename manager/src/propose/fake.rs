@@ -8,6 +8,7 @@ use crate::store::View;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use weft_proto::CommandId;
@@ -25,6 +26,7 @@ pub(crate) struct FakeProposer {
     proposals: Mutex<Vec<Vec<Change>>>,
     old: Mutex<Option<View>>,
     fresh_reads: AtomicUsize,
+    cut_off: AtomicBool,
 }
 
 impl FakeProposer {
@@ -48,6 +50,11 @@ impl FakeProposer {
     /// From now on the state here is as it is now, whatever happens to it elsewhere.
     pub(crate) fn fall_behind(&self) {
         *self.old.lock() = Some(self.store.view());
+    }
+
+    /// From now on nobody knows whether the state here is old; or somebody does again.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.cut_off.store(cut_off, Ordering::Relaxed);
     }
 
     /// How often a state was asked for that is not old.
@@ -131,6 +138,9 @@ impl Proposer for FakeProposer {
     fn fresh_view(&self) -> BoxFuture<'_, Result<View, ProposeError>> {
         Box::pin(async move {
             self.fresh_reads.fetch_add(1, Ordering::Relaxed);
+            if self.cut_off.load(Ordering::Relaxed) {
+                return Err(ProposeError::NoLeader("cut off".to_owned()));
+            }
             Ok(self.store.view())
         })
     }

@@ -4,6 +4,7 @@
 use clap::Parser;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use weft_chaos::load::LoadOptions;
@@ -18,6 +19,8 @@ enum Mode {
     Faults,
     /// Deaths of the leader, and the time to the next write after each
     Failover,
+    /// The history of an earlier run, judged once more
+    Judge,
     /// Minutes without a fault on busy cores, and how many elections they had
     Calm,
 }
@@ -29,6 +32,9 @@ struct Arguments {
     /// What to do
     #[arg(value_enum, default_value = "faults")]
     mode: Mode,
+    /// Where the history to be judged is
+    #[arg(long)]
+    history: Option<PathBuf>,
     /// All chance comes from it; left out: another one each time
     #[arg(long)]
     seed: Option<u64>,
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
         Mode::Faults => faults(asked),
         Mode::Failover => failover(&asked),
         Mode::Calm => calm(&asked),
+        Mode::Judge => judge(&asked),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +111,14 @@ fn faults(asked: Arguments) -> anyhow::Result<()> {
 fn failover(asked: &Arguments) -> anyhow::Result<()> {
     let times = weft_chaos::failover::failover(asked.seed(), asked.managers, asked.kills)?;
     println!("leader killed to next write, {}", spread(&times));
+    Ok(())
+}
+
+fn judge(asked: &Arguments) -> anyhow::Result<()> {
+    let path = asked.history.as_deref();
+    let path = path.ok_or_else(|| anyhow::anyhow!("which one? Say --history FILE"))?;
+    let count = weft_chaos::run::judge_file(path)?;
+    println!("no acknowledged write is lost, and the history of {count} calls is linearizable");
     Ok(())
 }
 

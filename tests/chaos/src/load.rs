@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// A pause after a manager did not hear a call: it is being started.
-const UNHEARD: Duration = Duration::from_millis(25);
+const UNHEARD: Duration = Duration::from_millis(50);
 
 /// How often a client sends one request at most.
 const SENT: u32 = 3;
@@ -62,7 +62,7 @@ impl Load {
                 nodes: nodes.clone(),
                 recorder: recorder.clone(),
             };
-            let outcome = maker.act(key, action, SENT).await;
+            let outcome = maker.act(key, action, SENT * 4).await;
             anyhow::ensure!(outcome == Outcome::Done, "register {key}: {outcome:?}");
         }
         let stop = CancellationToken::new();

@@ -269,10 +269,10 @@ impl Nemesis {
         let addrs: Vec<String> = others.map(|(_, host)| host.addr().to_string()).collect();
         let addrs = addrs.join(", ");
         let input = format!(
-            "chain in {{ type filter hook input priority -300; ip saddr {{ {addrs} }} drop; }} "
+            "chain in {{ type filter hook input priority -300; ip saddr {{ {addrs} }} drop; }}; "
         );
         let output = format!(
-            "chain out {{ type filter hook output priority -300; ip daddr {{ {addrs} }} drop; }} "
+            "chain out {{ type filter hook output priority -300; ip daddr {{ {addrs} }} drop; }}; "
         );
         let chains = match direction {
             Direction::Both => input + &output,

@@ -1,6 +1,7 @@
 //! What clients did and were told, from the first to the last operation.
 
 use parking_lot::Mutex;
+use serde::Deserialize;
 use serde::Serialize;
 use std::io;
 use std::io::Write;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// What was asked of a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Make it, with this value.
@@ -45,7 +46,7 @@ impl Action {
 
 /// A value with the version the store gave it: the number of its log entry, so versions are in
 /// the order in which everything was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The value.
     pub value: u64,
@@ -54,7 +55,7 @@ pub struct Seen {
 }
 
 /// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A write was acknowledged.
@@ -70,7 +71,7 @@ pub enum Outcome {
 }
 
 /// An operation and its end. Times are nanoseconds since the beginning of the run, of one clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// Who asked.
     pub client: u32,
@@ -87,8 +88,10 @@ pub struct Operation {
     /// What it said.
     pub outcome: Outcome,
     /// The revision of the state that a read shows; 0 for everything else.
+    #[serde(default)]
     pub revision: u64,
     /// How often it was sent.
+    #[serde(default)]
     pub sent: u32,
 }
 

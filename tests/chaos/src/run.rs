@@ -27,6 +27,7 @@ use anyhow::bail;
 use anyhow::ensure;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -156,8 +157,9 @@ fn under_load(options: &Options, cluster: &Cluster, recorder: &Recorder) -> anyh
         ensure!(begun.elapsed() < CEILING, "a watcher is not told the rest");
         std::thread::sleep(LOOK);
     }
-    let watched = runtime.block_on(watchers.finish())?;
     let operations = recorder.operations();
+    judge_history(&operations)?;
+    let watched = runtime.block_on(watchers.finish())?;
     check(&operations, &watched, &last)?;
     check_logs(hosts)?;
     let figures = nemesis.figures.clone();
@@ -213,6 +215,25 @@ async fn read_everything(
     }
 }
 
+/// Judges what clients were told, without watchers.
+///
+/// # Errors
+/// The first breaches found.
+pub fn judge_history(operations: &[Operation]) -> anyhow::Result<()> {
+    // Of what was there at the end, the last reads tell.
+    let mut last = BTreeMap::new();
+    for op in operations {
+        if let Outcome::Read(content) = op.outcome {
+            last.insert(op.key, content);
+        }
+    }
+    check(operations, &Watched::default(), &last)?;
+    search(operations, BUDGET).context("the values alone cannot be explained")?;
+    Ok(())
+}
+
+/// Judges by versions, with what watchers were told.
+
 fn check(
     operations: &[Operation],
     watched: &Watched,
@@ -222,12 +243,13 @@ fn check(
     for (key, content) in &watched.contents {
         sightings.add(*key, *content);
     }
-    let unseen = operations.iter().find(|op| {
+    // Who was given a whole state did not hear of what was overwritten before.
+    let complete = watched.changes > 0 && watched.resyncs == 0;
+    let unseen = operations.iter().filter(|_| complete).find(|op| {
         let value = op.action.value().filter(|_| op.outcome == Outcome::Done);
         value.is_some_and(|value| sightings.version(op.key, value).is_none())
     });
-    // Who was given a whole state did not hear of what was overwritten before.
-    if let Some(op) = unseen.filter(|_| watched.resyncs == 0) {
+    if let Some(op) = unseen {
         bail!("acknowledged, and no watcher was told: {op:?}");
     }
     let breaches = judge(operations, sightings, last);
@@ -238,8 +260,21 @@ fn check(
         breaches.len(),
         shown.join("; ")
     );
-    search(operations, BUDGET).context("the values alone cannot be explained")?;
     Ok(())
+}
+
+/// Reads what [`write_lines`] wrote, and judges it.
+///
+/// # Errors
+/// When the file is no history, and when the history has a breach.
+pub fn judge_file(path: &Path) -> anyhow::Result<usize> {
+    let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+    let operations: Vec<Operation> = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    judge_history(&operations)?;
+    Ok(operations.len())
 }
 
 /// Nothing in a daemon's log says that its program is wrong.

@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 use weft_proto::command::Change;
 use weft_proto::wire::watch_event::Kind as Event;
 use weft_proto::wire::watch_step::Kind as Step;
@@ -185,6 +186,23 @@ async fn a_manager_that_never_catches_up_says_so() {
     };
     assert!(resync.reason.contains("revision 900"), "{resync:?}");
     assert!(matches!(next(&mut events).await, Event::Snapshot(_)));
+}
+
+/// A manager that starts has a state that is behind its own log until it hears from a leader. With
+/// no majority for longer than the patience, it gave watchers that state: they went back in time.
+#[tokio::test]
+async fn a_manager_that_hears_nobody_tells_a_watcher_nothing_of_the_past() {
+    let house = house(vec![fixture::network(1).into()]);
+    house.fake.cut_off(true);
+    let mut events = watch(&house, 2, &[]).await;
+    while house.fake.fresh_reads() < 2 {
+        let told = tokio::time::timeout(Duration::from_millis(20), next(&mut events)).await;
+        assert!(told.is_err(), "{told:?}");
+    }
+    house.fake.cut_off(false);
+    relabel(&house, "known");
+    relabel(&house, "news");
+    assert_eq!(change(&mut events).await.revision, 3);
 }
 
 #[tokio::test]
