@@ -107,18 +107,28 @@ impl Weft {
         Ok(client)
     }
 
-    /// Waits until a member answers a read that the whole group confirms.
+    /// Waits until a member answers a read that the whole group confirms. A daemon that ended is
+    /// started again: while the last threads of a killed one go, it still holds its directory, and
+    /// even its socket.
     async fn answers(&self, member: usize) -> anyhow::Result<()> {
         let deadline = Instant::now() + CEILING;
         loop {
             let answer = async {
                 let mut control = self.control(member).await?;
-                anyhow::Ok(control.get_cluster(wire::GetClusterRequest::default()).await?)
+                anyhow::Ok(
+                    control
+                        .get_cluster(wire::GetClusterRequest::default())
+                        .await?,
+                )
             };
             match answer.await {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            let host = self.manager(member)?;
+            if matches!(host.daemon(), DaemonState::Ended(_)) {
+                block_in_place(|| host.kill_daemon().and_then(|()| host.start_daemon()))?;
             }
         }
     }
@@ -223,12 +233,8 @@ impl Group for Weft {
     }
 
     async fn restart(&self, member: usize) -> anyhow::Result<()> {
-        block_in_place(|| -> anyhow::Result<()> {
-            let host = self.manager(member)?;
-            host.kill_daemon()?;
-            host.start_daemon()?;
-            Ok(host.wait_ready(CEILING)?)
-        })?;
+        let host = self.manager(member)?;
+        block_in_place(|| host.kill_daemon().and_then(|()| host.start_daemon()))?;
         self.answers(member).await
     }
 }
