@@ -13,7 +13,10 @@ use crate::options::Options;
 use crate::report::Report;
 use crate::report::Surroundings;
 use anyhow::Context;
+use anyhow::bail;
 use std::fs;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tracing_subscriber::EnvFilter;
 use weft_proto::time::Clock;
 use weft_proto::time::SystemClock;
@@ -30,7 +33,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         surroundings: surroundings(),
         ..Report::default()
     };
-    let measured = runtime.block_on(measure(options, &mut report));
+    let measured = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Whoever ends this early finds everything removed, and what was found till then.
+        tokio::select! {
+            measured = measure(options, &mut report) => measured,
+            _ = terminate.recv() => bail!("it was asked to end"),
+            _ = tokio::signal::ctrl_c() => bail!("it was asked to end"),
+        }
+    });
     if let Err(error) = &measured {
         report.note(format!("the run ended early: {error:#}"));
     }

@@ -5,6 +5,7 @@
 
 use crate::load::Ask;
 use crate::load::Client;
+use crate::peers::AT_ONCE;
 use crate::peers::CEILING;
 use crate::peers::Group;
 use crate::peers::socket::connect;
@@ -218,22 +219,24 @@ impl Group for Etcd {
 
     async fn clients(&self, count: usize) -> anyhow::Result<Vec<EtcdClient>> {
         let first = self.leader().await?;
-        let mut clients = Vec::with_capacity(count);
-        for number in 0..count {
-            let member = (first + number) % self.members.len();
-            clients.push(self.client(member, number).await?);
-        }
-        Ok(clients)
+        let members = self.members.len();
+        let made = (0..count).map(|number| self.client((first + number) % members, number));
+        futures::stream::iter(made)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn survivors(&self, dead: usize, each: usize) -> anyhow::Result<Vec<EtcdClient>> {
         let alive: Vec<usize> = (0..self.members.len()).filter(|m| *m != dead).collect();
-        let mut clients = Vec::new();
-        for number in 0..alive.len() * each {
-            let member = alive.get(number % alive.len()).context("no survivor")?;
-            clients.push(self.client(*member, number).await?);
-        }
-        Ok(clients)
+        let places = alive.iter().copied().cycle().take(alive.len() * each);
+        let made = places
+            .enumerate()
+            .map(|(number, member)| self.client(member, number));
+        futures::stream::iter(made)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn leader(&self) -> anyhow::Result<usize> {

@@ -21,6 +21,9 @@ use std::future::Future;
 /// How long anything may take that is not measured itself.
 pub(crate) const CEILING: std::time::Duration = std::time::Duration::from_secs(120);
 
+/// How many clients are made at once.
+const AT_ONCE: usize = 16;
+
 /// A group of members that replicate a log.
 pub(crate) trait Group {
     /// Its callers.

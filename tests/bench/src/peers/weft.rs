@@ -2,10 +2,13 @@
 
 use crate::load::Ask;
 use crate::load::Client;
+use crate::peers::AT_ONCE;
 use crate::peers::CEILING;
 use crate::peers::Group;
 use crate::peers::socket::connect;
 use anyhow::Context;
+use futures::StreamExt;
+use futures::TryStreamExt;
 use nix::sys::signal::Signal;
 use prost::Message;
 use serde_json::Value;
@@ -107,7 +110,9 @@ impl Weft {
         Ok(client)
     }
 
-    /// Waits until a member answers a read that the whole group confirms.
+    /// Waits until a member answers a read that the whole group confirms. A daemon that ended is
+    /// started again: while the last threads of a killed one go, it still holds its directory, and
+    /// even its socket.
     async fn answers(&self, member: usize) -> anyhow::Result<()> {
         let deadline = Instant::now() + CEILING;
         loop {
@@ -123,6 +128,10 @@ impl Weft {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            let host = self.manager(member)?;
+            if matches!(host.daemon(), DaemonState::Ended(_)) {
+                block_in_place(|| host.kill_daemon().and_then(|()| host.start_daemon()))?;
             }
         }
     }
@@ -166,22 +175,24 @@ impl Group for Weft {
 
     async fn clients(&self, count: usize) -> anyhow::Result<Vec<WeftClient>> {
         let first = self.leader().await?;
-        let mut clients = Vec::with_capacity(count);
-        for number in 0..count {
-            let member = (first + number) % self.managers.len();
-            clients.push(self.client(member, number).await?);
-        }
-        Ok(clients)
+        let members = self.managers.len();
+        let made = (0..count).map(|number| self.client((first + number) % members, number));
+        futures::stream::iter(made)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn survivors(&self, dead: usize, each: usize) -> anyhow::Result<Vec<WeftClient>> {
         let alive: Vec<usize> = (0..self.managers.len()).filter(|m| *m != dead).collect();
-        let mut clients = Vec::new();
-        for number in 0..alive.len() * each {
-            let member = alive.get(number % alive.len()).context("no survivor")?;
-            clients.push(self.client(*member, number).await?);
-        }
-        Ok(clients)
+        let places = alive.iter().copied().cycle().take(alive.len() * each);
+        let made = places
+            .enumerate()
+            .map(|(number, member)| self.client(member, number));
+        futures::stream::iter(made)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn leader(&self) -> anyhow::Result<usize> {
@@ -227,12 +238,8 @@ impl Group for Weft {
     }
 
     async fn restart(&self, member: usize) -> anyhow::Result<()> {
-        block_in_place(|| -> anyhow::Result<()> {
-            let host = self.manager(member)?;
-            host.kill_daemon()?;
-            host.start_daemon()?;
-            Ok(host.wait_ready(CEILING)?)
-        })?;
+        let host = self.manager(member)?;
+        block_in_place(|| host.kill_daemon().and_then(|()| host.start_daemon()))?;
         self.answers(member).await
     }
 }
