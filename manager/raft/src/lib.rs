@@ -4,17 +4,6 @@
 //! are applied to, and a [`Dialer`] that reaches other members; it serves
 //! [`RaftNode::service`] on its own listener, behind its own authentication.
 //!
-//! # A member's life
-//!
-//! 1. [`RaftNode::start`] from its directory, serve [`RaftNode::service`].
-//! 2. The first member of a cluster: [`RaftNode::bootstrap`]. Any other: the leader calls
-//!    [`RaftNode::add_learner`], then [`RaftNode::promote`].
-//! 3. [`RaftNode::propose`] on the leader; [`RaftNode::read_index`] on the leader and
-//!    [`RaftNode::wait_applied`] anywhere, for reads that miss nothing.
-//! 4. Watch [`RaftNode::failed`]: when it resolves, the process must end.
-//! 5. To leave: the leader calls [`RaftNode::remove`]. The number and the directory are then
-//!    never used again. To stop for a while: [`RaftNode::shutdown`].
-//!
 //! # What is promised
 //!
 //! An acknowledged command is on the disks of a majority, synced, and applied on the member
@@ -43,7 +32,6 @@ mod key_file;
 mod layout;
 mod legacy;
 mod log_store;
-#[doc(hidden)]
 pub mod measure;
 mod member;
 mod membership;
@@ -61,8 +49,6 @@ mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod snapshot;
-mod snapshot_read;
-mod snapshot_write;
 mod state_machine;
 mod status;
 mod succession;

@@ -1,4 +1,5 @@
 //! The log's writer without consensus, for measuring what a disk and an engine can do.
+#![doc(hidden)]
 
 use crate::disk::Directory;
 use crate::disk::Disk;

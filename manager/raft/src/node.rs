@@ -43,6 +43,17 @@ use weft_proto::wire::raft_server::RaftServer;
 
 /// One member of the cluster. Clones are handles to the same member. Dropping them does not
 /// stop it: [`RaftNode::shutdown`] does.
+///
+/// # A member's life
+///
+/// 1. [`RaftNode::start`] from its directory, serve [`RaftNode::service`].
+/// 2. The first member of a cluster: [`RaftNode::bootstrap`]. Any other: the leader calls
+///    [`RaftNode::add_learner`], then [`RaftNode::promote`].
+/// 3. [`RaftNode::propose`] on the leader; [`RaftNode::read_index`] on the leader and
+///    [`RaftNode::wait_applied`] anywhere, for reads that miss nothing.
+/// 4. Watch [`RaftNode::failed`]: when it resolves, the process must end.
+/// 5. To leave: the leader calls [`RaftNode::remove`]. The number and the directory are then
+///    never used again. To stop for a while: [`RaftNode::shutdown`].
 #[derive(Clone)]
 pub struct RaftNode {
     inner: Arc<Inner>,

@@ -8,6 +8,9 @@
 //! last 12      length of that record u32 LE, "WEFTSEND"
 //! ```
 
+mod read;
+mod write;
+
 use crate::convert::meta_from_wire;
 use crate::convert::meta_to_wire;
 use crate::convert::required;
@@ -19,8 +22,8 @@ use crate::records::Kind;
 use crate::records::RecordError;
 use crate::seal::Part;
 use crate::seal::Sealing;
-use crate::snapshot_read::SnapshotReader;
-use crate::snapshot_write::SnapshotWriter;
+use crate::snapshot::read::SnapshotReader;
+use crate::snapshot::write::SnapshotWriter;
 use crate::types::LogId;
 use crate::types::SnapshotMeta;
 use parking_lot::Mutex;
