@@ -216,19 +216,9 @@ impl Manager {
             group.clone(),
             Replica::new(&store, &stop),
         ));
-        let peer = PeerServer::new(PeerService::new(
-            raft.clone(),
-            proposer.clone(),
-            liveness.clone(),
-            broker,
-        ))
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-        let ca = CaService::new(
-            proposer.clone(),
-            config.clock.clone(),
-            config.entropy.clone(),
-        );
+        let peer = PeerService::new(raft.clone(), proposer.clone(), liveness.clone(), broker);
+        let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
+        let ca = CaService::new(proposer.clone(), clock, entropy);
         let membership = MembershipService::new(proposer.clone(), group.clone());
         let announced = membership.clone();
         let incoming = weft_pki::serve_incoming(
@@ -239,7 +229,7 @@ impl Manager {
         let serving = weft_pki::server()
             .layer(AuthorizeLayer::tls(store.clone()))
             .add_service(raft.service())
-            .add_service(peer)
+            .add_service(peer_server(peer))
             .add_service(dispatcher.service())
             .add_service(CaServer::new(ca))
             .add_service(MembershipServer::new(membership))
@@ -365,6 +355,13 @@ impl Roll for Store {
         let view = self.view();
         view.node(node).is_none_or(|node| node.manager.is_some())
     }
+}
+
+/// Between managers travel the largest commands.
+fn peer_server(service: PeerService) -> PeerServer<PeerService> {
+    PeerServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE)
 }
 
 /// This manager's part in the log, which it applies to `store`.
