@@ -233,7 +233,6 @@ pub fn judge_history(operations: &[Operation]) -> anyhow::Result<()> {
 }
 
 /// Judges by versions, with what watchers were told.
-
 fn check(
     operations: &[Operation],
     watched: &Watched,
