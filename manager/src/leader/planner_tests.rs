@@ -69,6 +69,8 @@ fn attached(replicas: u32) -> Service {
         id: network_id(1),
         aliases: vec![],
     }];
+    // No virtual address: it would be given in the same round.
+    service.spec.endpoint_mode = EndpointMode::Dnsrr;
     service
 }
 
