@@ -119,7 +119,7 @@ impl Scheduler {
             .iter()
             .filter(|(_, _, id)| !others.contains(id) && !drafted.contains(id))
             .filter_map(|(_, _, id)| self.seen.task(*id).cloned());
-        let drafts = drafts.into_iter().filter(|task| waits(task)).map(Arc::new);
+        let drafts = drafts.into_iter().filter(waits).map(Arc::new);
         let mut tasks: Vec<Arc<Task>> = known.chain(drafts).collect();
         tasks.sort_by_key(|task| key(task));
         (self.room, self.recheck) = (false, None);

@@ -285,8 +285,13 @@ proptest! {
                     }
                     prop_assert_eq!(&*known, &assignments_for(&world.seen, *node));
                 }
-                other => {
-                    let changes = changes(&world.store.view(), &other, &mut next);
+                Event::Create(..)
+                | Event::Move(..)
+                | Event::Leave(_)
+                | Event::Remove(_)
+                | Event::Node(..)
+                | Event::Service(..) => {
+                    let changes = changes(&world.store.view(), &event, &mut next);
                     if !changes.is_empty() {
                         write(&world.store, changes);
                     }

@@ -146,7 +146,7 @@ fn naive(state: &State) -> BTreeMap<weft_proto::TaskId, Option<NodeId>> {
                 let of = |node: &&Node| given.get(&node.id).map_or(&[][..], |g| &g.tasks);
                 nodes
                     .iter()
-                    .flat_map(|n| of(n))
+                    .flat_map(of)
                     .filter(|of| **of == task.service)
                     .count()
             };

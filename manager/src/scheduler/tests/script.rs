@@ -40,12 +40,11 @@ pub(super) fn run(script: &str) -> String {
             panic!("{change:?}")
         };
         let mut line = task.name();
-        match task.status.state {
-            TaskState::Assigned => {
-                let node = hostname(task.node.unwrap());
-                write!(line, " -> {node} {}", task.ingress_addr.unwrap()).unwrap();
-            }
-            _ => write!(line, ": {}", task.status.message).unwrap(),
+        if task.status.state == TaskState::Assigned {
+            let node = hostname(task.node.unwrap());
+            write!(line, " -> {node} {}", task.ingress_addr.unwrap()).unwrap();
+        } else {
+            write!(line, ": {}", task.status.message).unwrap();
         }
         lines.push(((task.service_name.to_string(), task.slot), line));
     }
