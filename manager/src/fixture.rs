@@ -130,7 +130,7 @@ pub(crate) fn service(n: u8, replicas: u32) -> Service {
         spec: ServiceSpec {
             name: name(&format!("svc{n}")),
             labels: Labels::new(),
-            task: task_spec(),
+            task: task_spec().into(),
             mode: Mode::Replicated { replicas },
             update: defaults::UPDATE,
             rollback: defaults::ROLLBACK,

@@ -52,7 +52,8 @@ pub(crate) fn task(n: u32) -> Task {
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
-        },
+        }
+        .into(),
         status: status(TaskState::Assigned),
         desired: DesiredState::Running,
         addresses: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! `weft daemon`.
 
+use crate::command::value::generic::GenericResource;
 use crate::daemon::DaemonConfig;
 use crate::daemon::Paths;
 use anyhow::Context;
@@ -23,6 +24,9 @@ pub(crate) struct DaemonArgs {
     /// with: IP or IP:PORT
     #[arg(long, value_name = "ADDR")]
     pub(crate) advertise_addr: Option<String>,
+    /// Something that this node has and services can reserve, counted; may be repeated
+    #[arg(long, value_name = "NAME=COUNT")]
+    pub(in crate::command) generic_resource: Vec<GenericResource>,
     /// Control group that those of all tasks are made in
     #[arg(long, value_name = "NAME", env = "WEFT_CGROUP_PARENT", hide = true)]
     pub(crate) cgroup_parent: Option<String>,
@@ -46,6 +50,11 @@ pub(crate) async fn run(args: DaemonArgs) -> anyhow::Result<()> {
             run_dir: args.run_dir,
         },
         hostname,
+        generic: args
+            .generic_resource
+            .into_iter()
+            .map(|resource| (resource.name.to_string(), resource.count))
+            .collect(),
         cgroup_parent: args
             .cgroup_parent
             .unwrap_or_else(|| CGROUP_PARENT.to_owned()),

@@ -27,6 +27,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use weft_proto::spec::Generic;
 use weft_proto::time::SystemClock;
 
 /// What a daemon is started with.
@@ -36,6 +37,8 @@ pub(crate) struct DaemonConfig {
     pub(crate) paths: Paths,
     /// The node's name for people; the machine's own unless given.
     pub(crate) hostname: String,
+    /// What else it has, counted.
+    pub(crate) generic: Generic,
     /// Below which cgroup its tasks are: two daemons on one machine need two.
     pub(crate) cgroup_parent: String,
     /// Where others reach this node, if that has changed since it joined.

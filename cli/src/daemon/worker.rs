@@ -64,7 +64,9 @@ impl Ways {
 impl NodeHandle {
     /// What this machine is, as its managers will know it.
     pub(super) fn description(&self) -> NodeDescription {
-        describe(self.config.hostname.clone(), env!("CARGO_PKG_VERSION"))
+        let mut description = describe(self.config.hostname.clone(), env!("CARGO_PKG_VERSION"));
+        description.generic = self.config.generic.clone();
+        description
     }
 
     /// Starts the worker; it adopts the tasks and networks that are there.

@@ -182,6 +182,8 @@ pub(crate) fn inspect(node: &Node, managers: &Managers, now: Timestamp) -> Strin
     let labels = &node.spec.labels;
     let labels = labels.iter().map(|(key, value)| format!("{key}={value}"));
     let description = &node.description;
+    let counted = description.generic.iter();
+    let counted = counted.map(|(name, count)| format!("{name}={count}"));
     table::pairs(&[
         ("ID", node.id.to_string()),
         ("Hostname", description.hostname.clone()),
@@ -214,6 +216,7 @@ pub(crate) fn inspect(node: &Node, managers: &Managers, now: Timestamp) -> Strin
             "Memory",
             unit::about_bytes(description.resources.memory_bytes),
         ),
+        ("Counted", counted.collect::<Vec<_>>().join(", ")),
         ("Version", description.version.clone()),
     ])
 }

@@ -20,27 +20,31 @@ pub fn choose_address(
     network: &Network,
     also_taken: &BTreeSet<IpAddr>,
 ) -> Result<IpAddr, AllocateError> {
+    choose_behind(state, network, also_taken, None)
+}
+
+/// As [`choose_address`], but begins behind `last`, if there is one.
+pub(super) fn choose_behind(
+    state: &State,
+    network: &Network,
+    also_taken: &BTreeSet<IpAddr>,
+    last: Option<IpAddr>,
+) -> Result<IpAddr, AllocateError> {
     let free = |addr: &IpAddr| {
         !also_taken.contains(addr) && state.holder(&Claim::Address(network.id, *addr)).is_none()
     };
-    let (first, last) = usable(network.subnet);
-    let used = state
-        .tasks()
-        .filter(|task| !task.status.state.is_terminal())
-        .filter_map(|task| task.addresses.get(&network.id))
-        .chain(
-            state
-                .services()
-                .filter_map(|service| service.vips.get(&network.id)),
-        )
-        .chain(also_taken);
-    let start = used
-        .map(to_number)
-        .max()
-        .map_or(first, |greatest| greatest + 1);
-    let behind = start.clamp(first, last + 1)..=last;
+    let (first, end) = usable(network.subnet);
+    let greatest = || {
+        let used = state.greatest_address(network.id);
+        used.max(also_taken.last().copied())
+    };
+    let start = last
+        .filter(|last| network.subnet.contains(last))
+        .or_else(greatest)
+        .map_or(first, |last| to_number(&last) + 1);
+    let behind = start.clamp(first, end + 1)..=end;
     let choices = behind
-        .chain(first..=last)
+        .chain(first..=end)
         .map(|number| from_number(network.subnet, number))
         .filter(free);
     // Those that a removed node may still use come last.

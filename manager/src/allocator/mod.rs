@@ -16,6 +16,7 @@ pub use ipam::choose_address;
 pub use ipam::choose_subnet;
 pub use number::choose_node_number;
 pub use number::choose_vni;
+pub use plan::Allocator;
 pub use plan::plan;
 pub use port::choose_ports;
 pub use service::plan_services;

@@ -5,28 +5,50 @@ use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
 use crate::store::State;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use weft_proto::NetworkId;
 use weft_proto::command::Change;
+use weft_proto::object::Network;
 use weft_proto::object::Service;
 use weft_proto::spec::EndpointMode;
 
 /// What is missing and can be given. What cannot be given stays missing: the state does not change, and
 /// when it does, this looks again.
 pub fn plan_services(state: &State) -> Vec<Change> {
-    let steps = state.services().filter_map(|service| step(state, service));
+    let mut given: BTreeSet<IpAddr> = BTreeSet::new();
+    let mut give = |network: &Network| {
+        let addr = choose_address(state, network, &given).ok()?;
+        given.insert(addr);
+        Some(addr)
+    };
+    let steps = state
+        .services()
+        .filter_map(|service| step(state, service, &mut give));
     steps.map(Change::update).collect()
 }
 
-fn step(state: &State, service: &Service) -> Option<Service> {
-    let spec = &service.spec;
-    let by_vip = spec.endpoint_mode == EndpointMode::Vip;
-    let networks = spec.task.networks.iter().filter(|_| by_vip);
+/// The networks on which a service has no virtual address though it should.
+fn without_address(service: &Service) -> impl Iterator<Item = NetworkId> {
+    let by_vip = service.spec.endpoint_mode == EndpointMode::Vip;
+    let networks = service.spec.task.networks.iter().filter(move |_| by_vip);
     let without = networks.filter(|net| !service.vips.contains_key(&net.id));
-    let missing: Vec<_> = without
-        .filter_map(|net| {
-            let network = state.network(net.id)?;
-            let addr = choose_address(state, network, &BTreeSet::new()).ok()?;
-            Some((net.id, addr))
-        })
+    without.map(|net| net.id)
+}
+
+/// Something that its spec asks for is missing.
+pub(super) fn is_incomplete(service: &Service) -> bool {
+    service.ports.len() < service.spec.ports.len() || without_address(service).next().is_some()
+}
+
+/// The service with what is missing, as far as `give` has addresses; `None`: nothing can be given.
+pub(super) fn step(
+    state: &State,
+    service: &Service,
+    give: &mut dyn FnMut(&Network) -> Option<IpAddr>,
+) -> Option<Service> {
+    let spec = &service.spec;
+    let missing: Vec<_> = without_address(service)
+        .filter_map(|id| Some((id, give(state.network(id)?)?)))
         .collect();
     let ports = (service.ports.len() < spec.ports.len())
         .then(|| choose_ports(state, service.id, &spec.ports, &service.ports).ok())

@@ -1,9 +1,12 @@
 //! What a node must know, and nothing else. Pure.
 
+use crate::store::Claim;
 use crate::store::State;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::assignment::Assignment;
@@ -15,37 +18,22 @@ use weft_proto::assignment::PeerRecord;
 use weft_proto::assignment::PublishedRecord;
 use weft_proto::assignment::ServiceRecord;
 use weft_proto::object::NodeState;
+use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
-use weft_proto::spec::Port;
+use weft_proto::spec::Protocol;
 use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
-
-/// All that one node must know.
-pub(super) type Part = BTreeMap<AssignmentKey, Assignment>;
 
 /// What `node` must know: its own tasks, ended ones too; the networks that those which have not
 /// ended attach to, with every endpoint and service there; and, because every node answers every
 /// published port, all of those and all nodes. Nothing of other networks.
 pub fn assignments_for(view: &State, node: NodeId) -> BTreeMap<AssignmentKey, Assignment> {
-    let own: BTreeSet<NetworkId> = view
-        .tasks_of_node(node)
-        .filter(|task| !task.status.state.is_terminal())
-        .flat_map(|task| task.addresses.keys().copied())
-        .collect();
-    let tasks = view
-        .tasks_of_node(node)
-        .filter(|task| task.status.state >= TaskState::Assigned)
-        .map(|task| Assignment::Task(Box::new(Task::clone(task))));
-    let networks = own.iter().filter_map(|id| network(view, *id));
-    let endpoints = endpoints(view, &own);
-    let services = own.iter().flat_map(|id| services(view, *id));
-    tasks
+    let own = networks_of(view, node);
+    let networks = own.iter().flat_map(|id| of_network(view, *id));
+    tasks(view, node)
         .chain(networks)
-        .chain(endpoints)
-        .chain(services)
-        .chain(published(view))
-        .chain(peers(view))
+        .chain(common(view))
         .map(|assignment| (assignment.key(), assignment))
         .collect()
 }
@@ -76,7 +64,48 @@ pub fn diff(
     (upserts, removals)
 }
 
-fn network(view: &State, id: NetworkId) -> Option<Assignment> {
+/// The networks that a node's tasks attach to.
+pub(super) fn networks_of(view: &State, node: NodeId) -> BTreeSet<NetworkId> {
+    view.tasks_of_node(node)
+        .filter(|task| place(task).is_some() && !task.status.state.is_terminal())
+        .flat_map(|task| task.addresses.keys().copied())
+        .collect()
+}
+
+/// The node that has a task. One that only belongs on a node is not there before it is assigned.
+pub(super) fn place(task: &Task) -> Option<NodeId> {
+    task.node
+        .filter(|_| task.status.state >= TaskState::Assigned)
+}
+
+/// A node's own tasks.
+pub(super) fn tasks(view: &State, node: NodeId) -> impl Iterator<Item = Assignment> {
+    let own = view.tasks_of_node(node);
+    own.filter(|task| place(task).is_some())
+        .map(|task| Assignment::Task(Box::new(Task::clone(task))))
+}
+
+/// Everything about a network: itself, its endpoints, its services.
+pub(super) fn of_network(view: &State, id: NetworkId) -> impl Iterator<Item = Assignment> {
+    let endpoints = view
+        .tasks_of_network(id)
+        .filter_map(move |task| endpoint(view, task, id));
+    let services = view.services().filter_map(move |found| service(found, id));
+    network(view, id)
+        .into_iter()
+        .chain(endpoints)
+        .chain(services)
+}
+
+/// What every node knows: published ports and all nodes.
+pub(super) fn common(view: &State) -> impl Iterator<Item = Assignment> {
+    let ports = view.services().flat_map(|service| &service.ports);
+    let published = ports.filter_map(|port| published(view, port.protocol, port.published?));
+    published.chain(view.nodes().filter_map(|node| peer(view, node.id)))
+}
+
+/// A network itself.
+pub(super) fn network(view: &State, id: NetworkId) -> Option<Assignment> {
     let network = view.network(id)?;
     Some(Assignment::Network(NetworkRecord {
         id,
@@ -87,34 +116,22 @@ fn network(view: &State, id: NetworkId) -> Option<Assignment> {
     }))
 }
 
-fn endpoints<'a>(
-    view: &'a State,
-    own: &'a BTreeSet<NetworkId>,
-) -> impl Iterator<Item = Assignment> + 'a {
-    // A node without networks, such as a manager that runs nothing, need not look at any task.
-    let tasks = (!own.is_empty()).then(|| view.tasks());
-    tasks
-        .into_iter()
-        .flatten()
-        .filter(|task| !task.status.state.is_terminal())
-        .filter_map(|task| Some((task, view.node(task.node?)?)))
-        .flat_map(move |(task, node)| {
-            task.addresses
-                .iter()
-                .filter(|(network, _)| own.contains(network))
-                .map(move |(network, addr)| {
-                    Assignment::Endpoint(EndpointRecord {
-                        network: *network,
-                        task: task.id,
-                        service: task.service,
-                        name: task.name(),
-                        addr: *addr,
-                        node: node.id,
-                        node_data_addr: node.data_addr,
-                        ready: is_ready(task, node.status.state),
-                    })
-                })
-        })
+/// A task on one of its networks; `None` while it has no node, and when it has ended.
+pub(super) fn endpoint(view: &State, task: &Task, network: NetworkId) -> Option<Assignment> {
+    if task.status.state.is_terminal() {
+        return None;
+    }
+    let node = view.node(place(task)?)?;
+    Some(Assignment::Endpoint(EndpointRecord {
+        network,
+        task: task.id,
+        service: task.service,
+        name: task.name(),
+        addr: *task.addresses.get(&network)?,
+        node: node.id,
+        node_data_addr: node.data_addr,
+        ready: is_ready(task, node.status.state),
+    }))
 }
 
 /// Takes new connections: runs, is to go on running, and is not known to be out of reach. A node
@@ -125,62 +142,58 @@ fn is_ready(task: &Task, node: NodeState) -> bool {
         && node != NodeState::Down
 }
 
-fn services(view: &State, network: NetworkId) -> impl Iterator<Item = Assignment> {
-    view.services().filter_map(move |service| {
-        let reference = service
-            .spec
-            .task
-            .networks
-            .iter()
-            .find(|reference| reference.id == network)?;
-        Some(Assignment::Service(ServiceRecord {
-            network,
-            service: service.id,
-            name: service.spec.name.clone(),
-            aliases: reference.aliases.clone(),
-            vip: service.vips.get(&network).copied(),
-        }))
-    })
+/// A service on one of its networks.
+pub(super) fn service(service: &Service, network: NetworkId) -> Option<Assignment> {
+    let mut references = service.spec.task.networks.iter();
+    let reference = references.find(|reference| reference.id == network)?;
+    Some(Assignment::Service(ServiceRecord {
+        network,
+        service: service.id,
+        name: service.spec.name.clone(),
+        aliases: reference.aliases.clone(),
+        vip: service.vips.get(&network).copied(),
+    }))
 }
 
-fn published(view: &State) -> impl Iterator<Item = Assignment> {
-    view.services().flat_map(move |service| {
-        service.ports.iter().filter_map(move |port| {
-            Some(Assignment::Published(PublishedRecord {
-                protocol: port.protocol,
-                port: port.published?,
-                service_name: service.spec.name.clone(),
-                backends: backends(view, service, port),
-            }))
+/// A port of the routing mesh.
+pub(super) fn published(view: &State, protocol: Protocol, number: u16) -> Option<Assignment> {
+    let holder = view.holder(&Claim::PublishedPort(protocol, number))?;
+    let ObjectKey::Service(id) = holder else {
+        return None;
+    };
+    let service = view.service(id)?;
+    let mut ports = service.ports.iter();
+    let port = ports.find(|port| port.protocol == protocol && port.published == Some(number))?;
+    let backend = |task: &Arc<Task>| {
+        Some(Backend {
+            task: task.id,
+            addr: backend(view, task)?,
+            port: port.target,
         })
-    })
+    };
+    Some(Assignment::Published(PublishedRecord {
+        protocol,
+        port: number,
+        service_name: service.spec.name.clone(),
+        backends: view.tasks_of_service(id).filter_map(backend).collect(),
+    }))
 }
 
-fn backends(view: &State, service: &Service, port: &Port) -> Vec<Backend> {
-    view.tasks_of_service(service.id)
-        .filter(|task| {
-            let node = task.node.and_then(|id| view.node(id));
-            node.is_some_and(|node| is_ready(task, node.status.state))
-        })
-        .filter_map(|task| {
-            Some(Backend {
-                task: task.id,
-                addr: task.ingress_addr?,
-                port: port.target,
-            })
-        })
-        .collect()
+/// Where a task takes connections from outside, while it does.
+pub(super) fn backend(view: &State, task: &Task) -> Option<Ipv4Addr> {
+    let node = view.node(place(task)?)?;
+    task.ingress_addr
+        .filter(|_| is_ready(task, node.status.state))
 }
 
-fn peers(view: &State) -> impl Iterator<Item = Assignment> {
-    let pool = view.cluster().map(|cluster| cluster.settings.ingress_pool);
-    view.nodes().filter_map(move |node| {
-        Some(Assignment::Peer(PeerRecord {
-            node: node.id,
-            hostname: node.description.hostname.clone(),
-            number: node.number,
-            data_addr: node.data_addr,
-            ingress_pool: pool?,
-        }))
-    })
+/// A node.
+pub(super) fn peer(view: &State, id: NodeId) -> Option<Assignment> {
+    let node = view.node(id)?;
+    Some(Assignment::Peer(PeerRecord {
+        node: node.id,
+        hostname: node.description.hostname.clone(),
+        number: node.number,
+        data_addr: node.data_addr,
+        ingress_pool: view.cluster()?.settings.ingress_pool,
+    }))
 }

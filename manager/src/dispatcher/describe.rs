@@ -6,15 +6,20 @@ use crate::store::State;
 use std::net::IpAddr;
 use std::time::Duration;
 use tonic::Status;
+use weft_proto::Name;
 use weft_proto::NodeId;
 use weft_proto::command::Change;
 use weft_proto::object::Node;
 use weft_proto::object::NodeDescription;
+use weft_proto::spec::Generic;
 use weft_proto::wire;
 
 /// Longest host name there is (RFC 1035 s. 2.3.4), and far more than the other texts need: they are
 /// replicated, so a node cannot fill the log with them.
 const MAX_TEXT: usize = 253;
+
+/// Most kinds of things that are only counted: far more than a machine has.
+const MAX_GENERIC: usize = 64;
 
 /// What a node says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +53,7 @@ impl Introduction {
             shorten(text, MAX_TEXT);
         }
         description.runtimes.dedup();
+        description.generic = known(std::mem::take(&mut description.generic));
         Ok(Introduction {
             description,
             data_addr,
@@ -94,9 +100,31 @@ impl Introduction {
     }
 }
 
+/// The first so many of those that a service can ask for.
+fn known(generic: Generic) -> Generic {
+    let named = generic
+        .into_iter()
+        .filter(|(name, count)| *count > 0 && name.parse::<Name>().is_ok());
+    named.take(MAX_GENERIC).collect()
+}
+
 /// Cuts a text at a character's border, at most `max` bytes in.
 pub(super) fn shorten(text: &mut String, max: usize) {
     if text.len() > max {
         text.truncate(text.floor_char_boundary(max));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_only_so_many_kinds_of_things_and_only_such_as_can_be_asked_for() {
+        let few = [("gpu", 2), ("", 1), ("No Name", 1), ("none", 0)];
+        let few = few.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(known(few.into()), Generic::from([("gpu".to_owned(), 2)]));
+        let many = (0..1000).map(|n| (format!("kind{n}"), 1)).collect();
+        assert_eq!(known(many).len(), MAX_GENERIC);
     }
 }

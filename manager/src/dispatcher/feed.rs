@@ -1,39 +1,51 @@
 //! What an agent was told so far, and what to tell it next. Pure.
 
-use crate::dispatcher::assignment::Part;
 use crate::dispatcher::assignment::assignments_for;
 use crate::dispatcher::assignment::diff;
 use crate::dispatcher::assignment::managers;
-use crate::store::ChangeSet;
-use crate::store::State;
+use crate::dispatcher::assignment::networks_of;
+use crate::dispatcher::assignment::of_network;
+use crate::dispatcher::assignment::tasks;
+use crate::dispatcher::news::Piece;
+use crate::dispatcher::trail::Step;
 use crate::store::View;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use weft_proto::NetworkId;
 use weft_proto::NodeId;
+use weft_proto::assignment::Assignment;
+use weft_proto::assignment::AssignmentKey;
 use weft_proto::assignment::Assignments;
-use weft_proto::object::ObjectKey;
 
-/// What one agent was told in one session.
+/// What one agent was told in one session. Holds no copy of it: the state that it was told of says
+/// what it knows.
 #[derive(Debug)]
 pub(super) struct Feed {
     node: NodeId,
     /// The state that was looked at last.
     seen: View,
-    part: Part,
+    /// The networks that the node is on, in that state.
+    networks: BTreeSet<NetworkId>,
     managers: Vec<SocketAddr>,
     /// The last revision the agent was told.
     told: u64,
 }
 
 impl Feed {
-    /// Begins with everything.
-    pub(super) fn begin(node: NodeId, view: View) -> (Feed, Assignments) {
-        let part = assignments_for(&view, node);
+    /// Begins with everything. `common`: what every node knows at this state.
+    pub(super) fn begin(node: NodeId, view: View, common: &[Assignment]) -> (Feed, Assignments) {
+        let networks = networks_of(&view, node);
         let managers = managers(&view);
+        let own = networks.iter().flat_map(|id| of_network(&view, *id));
         let snapshot = Assignments {
             revision: view.revision(),
             snapshot: true,
-            upserts: part.values().cloned().collect(),
+            upserts: tasks(&view, node)
+                .chain(own)
+                .chain(common.iter().cloned())
+                .collect(),
             removals: Vec::new(),
             managers: managers.clone(),
         };
@@ -41,7 +53,7 @@ impl Feed {
         let feed = Feed {
             node,
             seen: view,
-            part,
+            networks,
             managers,
             told,
         };
@@ -69,36 +81,38 @@ impl Feed {
         }
     }
 
-    /// Looks at a newer state. `changed` is what changed since [`Feed::seen`], or `None` when that is
-    /// not known. A revision that changes nothing for the node is told only when `progress` is due.
+    /// Looks at a newer state. `steps` lead there from [`Feed::seen`]; `None` when they are not
+    /// known. A revision that changes nothing for the node is told only when `progress` is due.
     pub(super) fn look(
         &mut self,
-        view: View,
-        changed: Option<&[Arc<ChangeSet>]>,
+        view: &View,
+        steps: Option<&[Arc<Step>]>,
         progress: bool,
     ) -> Option<Assignments> {
-        let concerned = changed.is_none_or(|sets| {
-            sets.iter()
-                .flat_map(|set| &set.changed)
-                .any(|key| concerns_nodes(&self.seen, &view, *key))
-        });
-        self.seen = view;
-        let (mut upserts, mut removals, mut moved) = (Vec::new(), Vec::new(), false);
-        if concerned {
-            let part = assignments_for(&self.seen, self.node);
-            let managers = managers(&self.seen);
-            (upserts, removals) = diff(&self.part, &part);
-            moved = managers != self.managers;
-            self.part = part;
-            self.managers = managers;
+        let mut pending = BTreeMap::new();
+        let before = self.managers.clone();
+        match steps {
+            Some(steps) => {
+                for step in steps {
+                    self.take(step, &mut pending);
+                }
+            }
+            None => self.compare(view, &mut pending),
         }
-        let news = moved || !upserts.is_empty() || !removals.is_empty();
         let revision = self.seen.revision();
+        let news = before != self.managers || !pending.is_empty();
         let overdue = progress && revision > self.told;
         if !news && !overdue {
             return None;
         }
         self.told = revision;
+        let (mut upserts, mut removals) = (Vec::new(), Vec::new());
+        for (key, piece) in pending {
+            match piece {
+                Some(piece) => upserts.push(piece),
+                None => removals.push(key),
+            }
+        }
         Some(Assignments {
             revision,
             snapshot: false,
@@ -107,16 +121,49 @@ impl Feed {
             managers: self.managers.clone(),
         })
     }
+
+    fn take(&mut self, step: &Step, pending: &mut BTreeMap<AssignmentKey, Option<Assignment>>) {
+        let Some(news) = &step.news else {
+            return self.compare(&step.new, pending);
+        };
+        if news.moved.contains(&self.node) {
+            let networks = networks_of(&step.new, self.node);
+            for lost in self.networks.difference(&networks) {
+                let known = of_network(&step.old, *lost);
+                pending.extend(known.map(|piece| (piece.key(), None)));
+            }
+            for gained in networks.difference(&self.networks) {
+                let all = of_network(&step.new, *gained);
+                pending.extend(all.map(|piece| (piece.key(), Some(piece))));
+            }
+            // What changed on the gained ones is in what was said of all of them.
+            let kept = self.networks.intersection(&networks);
+            pending.extend(kept.flat_map(|id| pieces(news.networks.get(id))));
+            self.networks = networks;
+        } else {
+            let kept = self.networks.iter();
+            pending.extend(kept.flat_map(|id| pieces(news.networks.get(id))));
+        }
+        pending.extend(pieces(news.nodes.get(&self.node)));
+        pending.extend(news.common.iter().cloned());
+        if news.managers {
+            self.managers = managers(&step.new);
+        }
+        self.seen = Arc::clone(&step.new);
+    }
+
+    /// All that differs from the state that was seen.
+    fn compare(&mut self, view: &View, pending: &mut BTreeMap<AssignmentKey, Option<Assignment>>) {
+        let known = assignments_for(&self.seen, self.node);
+        let (upserts, removals) = diff(&known, &assignments_for(view, self.node));
+        pending.extend(upserts.into_iter().map(|piece| (piece.key(), Some(piece))));
+        pending.extend(removals.into_iter().map(|key| (key, None)));
+        self.networks = networks_of(view, self.node);
+        self.managers = managers(view);
+        self.seen = Arc::clone(view);
+    }
 }
 
-/// Whether a changed object can be part of what any node knows. Tasks that wait for a node are what
-/// changes most while much is started, and no node knows them.
-fn concerns_nodes(old: &State, new: &State, key: ObjectKey) -> bool {
-    let has_node = |state: &State, id| state.task(id).is_some_and(|task| task.node.is_some());
-    match key {
-        ObjectKey::Task(id) => has_node(old, id) || has_node(new, id),
-        ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::Network(_) | ObjectKey::Service(_) => {
-            true
-        }
-    }
+fn pieces(pieces: Option<&Vec<Piece>>) -> impl Iterator<Item = Piece> {
+    pieces.into_iter().flatten().cloned()
 }

@@ -7,12 +7,14 @@
 mod assignment;
 mod describe;
 mod feed;
+mod news;
 mod presence;
 mod report;
 mod reporter;
 mod server;
 mod session;
 mod standing;
+mod trail;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,10 +3,16 @@
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_proto::NodeId;
 use weft_proto::wire;
+
+/// How long a broken session is told of: as long as the leader may need to hear of it.
+const TOLD_FOR: Duration = Duration::from_secs(10);
 
 /// Which agents hold a session with this manager. Kept in memory only: it is true again a heartbeat
 /// after a restart.
@@ -19,6 +25,8 @@ pub struct Presence {
 struct Seats {
     last: u64,
     taken: BTreeMap<NodeId, Entry>,
+    /// Nodes whose session broke, and when.
+    broken: BTreeMap<NodeId, Instant>,
 }
 
 #[derive(Debug)]
@@ -38,24 +46,35 @@ pub(super) struct Seat {
     pub(super) session: u64,
     /// Cancelled when a newer session of the same node began.
     pub(super) replaced: CancellationToken,
+    /// Its connection broke.
+    broke: AtomicBool,
 }
 
 impl Presence {
-    /// Every agent with a session here: when it was heard, and which revision it has applied. For
-    /// the leader, which decides who is down.
+    /// Every agent with a session here: when it was heard, and which revision it has applied; and
+    /// those whose session broke. For the leader, which decides who is down.
     pub fn heard(&self) -> Vec<wire::Heard> {
         let now = Instant::now();
-        let seats = self.seats.lock();
-        seats
-            .taken
-            .iter()
-            .map(|(node, entry)| wire::Heard {
-                node_id: node.to_string(),
-                age_ms: u64::try_from(now.duration_since(entry.heard).as_millis())
-                    .unwrap_or(u64::MAX),
-                applied_revision: entry.applied,
-            })
+        let mut seats = self.seats.lock();
+        let recent = |at: &Instant| now.saturating_duration_since(*at) < TOLD_FOR;
+        seats.broken.retain(|_, at| recent(at));
+        let heard = |node: &NodeId, at: Instant, applied_revision, gone| wire::Heard {
+            node_id: node.to_string(),
+            age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
+                .unwrap_or(u64::MAX),
+            applied_revision,
+            gone,
+        };
+        let here = seats.taken.iter();
+        let here = here.map(|(node, entry)| heard(node, entry.heard, entry.applied, false));
+        let broken = seats.broken.iter();
+        here.chain(broken.map(|(node, at)| heard(node, *at, 0, true)))
             .collect()
+    }
+
+    /// How many agents hold a session here.
+    pub fn count(&self) -> usize {
+        self.seats.lock().taken.len()
     }
 
     /// Whether a node's agent holds a session here.
@@ -84,6 +103,7 @@ impl Presence {
             applied: 0,
             replaced: replaced.clone(),
         };
+        seats.broken.remove(&node);
         if let Some(old) = seats.taken.insert(node, entry) {
             // An agent that lost its connection comes back like this; two machines with one
             // identity do so again and again.
@@ -95,11 +115,18 @@ impl Presence {
             node,
             session,
             replaced,
+            broke: AtomicBool::new(false),
         }
     }
 }
 
 impl Seat {
+    /// The connection broke without a farewell, as it does when the agent's process or machine
+    /// dies. An agent that stops in order or moves on says so.
+    pub(super) fn broke(&self) {
+        self.broke.store(true, Ordering::Relaxed);
+    }
+
     /// The agent was heard; with a heartbeat it said what it has applied.
     pub(super) fn heard(&self, applied: Option<u64>) {
         let mut seats = self.presence.seats.lock();
@@ -121,6 +148,9 @@ impl Drop for Seat {
             .is_some_and(|entry| entry.session == self.session)
         {
             seats.taken.remove(&self.node);
+            if self.broke.load(Ordering::Relaxed) {
+                seats.broken.insert(self.node, Instant::now());
+            }
         }
     }
 }

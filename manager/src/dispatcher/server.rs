@@ -5,11 +5,13 @@ use crate::dispatcher::presence::Presence;
 use crate::dispatcher::reporter::Reporter;
 use crate::dispatcher::session;
 use crate::dispatcher::session::removed;
+use crate::dispatcher::trail::Trail;
 use crate::logs::LogBroker;
 use crate::propose::Proposer;
 use crate::store::Store;
 use std::fmt;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +26,9 @@ use weft_proto::wire;
 use weft_proto::wire::dispatcher_server;
 
 /// Messages that wait for an agent that reads slowly. Few: what waits longer becomes one delta.
-const OUTBOX: usize = 8;
+pub(super) const OUTBOX: usize = 8;
+/// Sessions that are told everything at the same time.
+const BEGINS: usize = 64;
 
 /// What sessions are made of.
 pub struct Parts {
@@ -59,6 +63,8 @@ pub(super) struct Shared {
     pub(super) shutdown: CancellationToken,
     pub(super) pace: Pace,
     pub(super) reporter: Reporter,
+    pub(super) trail: Trail,
+    pub(super) begins: Semaphore,
     sessions: TaskTracker,
 }
 
@@ -77,7 +83,8 @@ impl fmt::Debug for Dispatcher {
 }
 
 impl Dispatcher {
-    /// Ready to serve; reports become state only while [`Dispatcher::run`] runs.
+    /// Ready to serve; sessions begin, and reports become state, only while [`Dispatcher::run`]
+    /// runs.
     pub fn new(parts: Parts) -> Self {
         let reporter = Reporter::new(
             Arc::clone(&parts.store),
@@ -85,6 +92,7 @@ impl Dispatcher {
             Arc::clone(&parts.presence),
             parts.pace,
         );
+        let trail = Trail::new(Arc::clone(&parts.store));
         Dispatcher {
             shared: Arc::new(Shared {
                 store: parts.store,
@@ -95,6 +103,8 @@ impl Dispatcher {
                 shutdown: parts.shutdown,
                 pace: parts.pace,
                 reporter,
+                trail,
+                begins: Semaphore::new(BEGINS),
                 sessions: TaskTracker::new(),
             }),
         }
@@ -105,6 +115,7 @@ impl Dispatcher {
         tokio::select! {
             () = self.shared.shutdown.cancelled() => {}
             () = self.shared.reporter.run() => {}
+            () = self.shared.trail.run(self.shared.pace.look) => {}
         }
         self.shared.sessions.close();
         self.shared.sessions.wait().await;

@@ -1,14 +1,17 @@
 //! One session with one agent.
 
+use crate::dispatcher::assignment::managers;
 use crate::dispatcher::describe::Introduction;
 use crate::dispatcher::feed::Feed;
 use crate::dispatcher::presence::Seat;
 use crate::dispatcher::report;
+use crate::dispatcher::server::OUTBOX;
 use crate::dispatcher::server::Shared;
 use crate::dispatcher::standing::Standing;
 use crate::logs::SessionLogs;
 use crate::store::State;
 use crate::store::View;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -60,13 +63,10 @@ async fn converse(
     let seat = shared.presence.enter(node);
     let (logs, requests) = shared.logs.attach(node);
     tracing::info!(%node, session = seat.session, "session began");
-    let views = shared.store.subscribe();
-    let (feed, snapshot) = Feed::begin(node, views.borrow().clone());
-    for first in [welcome(shared, &snapshot), assignments(&snapshot)] {
-        if outbound.send(Ok(first)).await.is_err() {
-            return gone();
-        }
-    }
+    let mut views = shared.trail.subscribe();
+    let Some(feed) = begin(shared, node, &mut views, outbound).await else {
+        return gone();
+    };
     let session = Session {
         shared,
         node,
@@ -79,6 +79,34 @@ async fn converse(
         outbound,
     };
     session.run(inbound, views, requests, introduction).await
+}
+
+/// Tells the agent everything; `None` when it is gone. Only so many sessions do that at a time, and
+/// each until what it said is on its way: a thousand agents that come at once are served one after
+/// the other, in little memory, and not all of them too late.
+async fn begin(
+    shared: &Shared,
+    node: NodeId,
+    views: &mut watch::Receiver<View>,
+    outbound: &Outbound,
+) -> Option<Feed> {
+    // Told first, so that the agent knows whom it waits for.
+    let managers = managers(&views.borrow());
+    outbound.send(Ok(welcome(shared, &managers))).await.ok()?;
+    let begun = tokio::select! {
+        begun = shared.begins.acquire() => begun.ok()?,
+        () = outbound.closed() => return None,
+    };
+    let known = shared.store.view().revision();
+    let view = views.wait_for(|view| view.revision() >= known).await;
+    let view = view.ok()?.clone();
+    let (feed, snapshot) = Feed::begin(node, view.clone(), &shared.trail.common(&view));
+    outbound.send(Ok(assignments(&snapshot))).await.ok()?;
+    // A slow one need not hold up the others for long.
+    let sent = tokio::time::timeout(shared.pace.hello, outbound.reserve_many(OUTBOX));
+    drop(sent.await);
+    drop(begun);
+    Some(feed)
 }
 
 async fn introduce(
@@ -149,7 +177,10 @@ impl Session<'_> {
                             }
                         }
                         Ok(None) => return gone(),
-                        Err(broken) => return broken,
+                        Err(broken) => {
+                            self.seat.broke();
+                            return broken;
+                        }
                     }
                     silent_at = Instant::now() + silence;
                 }
@@ -193,10 +224,10 @@ impl Session<'_> {
 
     fn look(&mut self, view: View) -> Option<Assignments> {
         self.looked = Instant::now();
-        // Asked for after the view was taken: it may say more than the view has, never less.
-        let changed = self.shared.store.changes_since(self.feed.seen()).ok();
+        // Asked for after the view was taken: they may lead beyond it, and then it is seen there.
+        let steps = self.shared.trail.since(self.feed.seen());
         let progress = self.looked >= self.said + self.shared.pace.progress;
-        let delta = self.feed.look(view, changed.as_deref(), progress);
+        let delta = self.feed.look(&view, steps.as_deref(), progress);
         if delta.is_some() {
             self.said = self.looked;
         }
@@ -242,10 +273,10 @@ async fn room(
     outbound.reserve().await
 }
 
-fn welcome(shared: &Shared, snapshot: &Assignments) -> wire::ManagerMessage {
+fn welcome(shared: &Shared, managers: &[SocketAddr]) -> wire::ManagerMessage {
     let welcome = wire::Welcome {
         heartbeat_period_ms: u64::try_from(shared.pace.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        manager_addrs: snapshot.managers.iter().map(ToString::to_string).collect(),
+        manager_addrs: managers.iter().map(ToString::to_string).collect(),
     };
     wire::ManagerMessage {
         kind: Some(ToAgent::Welcome(welcome)),

@@ -1,41 +1,46 @@
 //! The loops themselves: look at the state, decide in a pure function, propose, wait.
 
-use crate::allocator;
 use crate::entropy::Entropy;
 use crate::leader::liveness::Liveness;
 use crate::leader::membership;
 use crate::leader::membership::MembershipStep;
-use crate::orchestrator;
-use crate::scheduler;
-use crate::store::State;
+use crate::leader::office::Office;
+use crate::leader::office::Outcome;
+use crate::leader::planner::Planner;
+use crate::leader::planner::Round;
+use crate::store::ChangeSet;
 use crate::store::Store;
-use std::ops::Deref;
+use crate::store::View;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinError;
 use tokio::task::JoinSet;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use weft_proto::CommandId;
 use weft_proto::TaskId;
 use weft_proto::command::Change;
-use weft_proto::command::Command;
-use weft_proto::command::ConflictKind;
-use weft_proto::convert::decode_result;
 use weft_proto::time::Clock;
-use weft_proto::time::Timestamp;
 use weft_raft::RaftNode;
 
-/// Changes in one transaction: small enough that a conflict costs little and an entry stays far
-/// below the log's limit.
-const BATCH: usize = 100;
 /// Looked at anew this often even if nothing happened, so that a lost hint costs only time.
 const AT_LEAST: Duration = Duration::from_secs(10);
 /// After a refused or unanswered proposal.
 const RETRY: Duration = Duration::from_millis(100);
+/// After so long a round looks at everything again, whatever changed.
+const ANEW: Duration = Duration::from_secs(60);
+/// The longest rest between two rounds.
+const REST: Duration = Duration::from_millis(100);
+/// More changed objects than these are looked at in a thread of their own.
+const LONG: usize = 1_000;
 /// How often silence is looked for.
-const LIVENESS: Duration = Duration::from_millis(500);
+const LIVENESS: Duration = Duration::from_millis(250);
+/// A manager that sleeps so much longer than it meant to does not hear others in time either.
+const HELD_UP: Duration = Duration::from_secs(1);
+/// How often learners are looked at.
+const PROGRESS: Duration = Duration::from_millis(500);
 /// How often a leader checks that it still is one.
 const OFFICE: Duration = Duration::from_millis(200);
 /// How long a learner may take to get the log before the next round tries again.
@@ -63,9 +68,6 @@ impl std::fmt::Debug for ControlLoops {
             .finish_non_exhaustive()
     }
 }
-
-/// A decision and when to decide again.
-type Decision = (Vec<Change>, Option<Timestamp>);
 
 impl ControlLoops {
     /// Runs the loops whenever this manager holds the leader's office, until `stop`.
@@ -118,55 +120,50 @@ impl ControlLoops {
     }
 }
 
-/// One term of office.
-#[derive(Clone)]
-struct Office {
-    loops: ControlLoops,
-    term: u64,
-}
-
-impl Deref for Office {
-    type Target = ControlLoops;
-    fn deref(&self) -> &ControlLoops {
-        &self.loops
-    }
-}
-
 impl Office {
     fn spawn(&self) -> JoinSet<()> {
         let mut loops = JoinSet::new();
-        let entropy = self.entropy.clone();
-        loops.spawn(self.clone().decide("orchestrator", move |state, now| {
-            let mut new_id = || TaskId::from_entropy(entropy.bits());
-            let plan = orchestrator::plan(state, now, &mut new_id);
-            (plan.changes, plan.wake_at)
-        }));
-        loops.spawn(self.clone().decide("allocator", |state, now| {
-            let services = allocator::plan_services(state);
-            ([services, allocator::plan(state, now)].concat(), None)
-        }));
-        loops.spawn(self.clone().decide("scheduler", |state, now| {
-            (scheduler::plan(state, now), None)
-        }));
+        loops.spawn(self.clone().plan_tasks());
         loops.spawn(self.clone().watch_nodes());
         loops.spawn(self.clone().keep_membership());
         loops
     }
 
-    /// One loop: decides on every new state.
-    async fn decide<F>(self, name: &'static str, decide: F)
-    where
-        F: Fn(&State, Timestamp) -> Decision,
-    {
+    /// Decides on every new state, as far as it changed.
+    async fn plan_tasks(self) {
+        let mut planner = Planner::default();
         let mut views = self.store.subscribe();
+        let (mut seen, mut whole): (Option<u64>, _) = (None, Instant::now());
         loop {
             let view = views.borrow_and_update().clone();
-            let (changes, wake_at) = decide(&view, self.clock.timestamp());
-            if self.propose(name, changes).await {
-                // What was just committed is decided upon too, not waited for.
-                continue;
+            // Asked for after the view was taken: it may say more than the view has, never less.
+            let since = seen.filter(|_| whole.elapsed() < ANEW);
+            let changed = since.and_then(|seen| self.store.changes_since(seen).ok());
+            if changed.is_none() {
+                whole = Instant::now();
             }
-            let wait = wake_at.map_or(AT_LEAST, |at| {
+            seen = Some(view.revision());
+            let begun = Instant::now();
+            let round;
+            (planner, round) = match self.round(planner, &view, changed).await {
+                Ok(done) => done,
+                Err(broke) => {
+                    tracing::error!(%broke, "the planner broke");
+                    return;
+                }
+            };
+            match self.propose("tasks", &view, round.changes).await {
+                // What was just committed is decided upon too, not waited for.
+                Outcome::Committed => continue,
+                Outcome::Again => {
+                    planner.again();
+                    continue;
+                }
+                Outcome::Nothing => {}
+            }
+            // While others change much and nothing comes of it, half of the time is left to them.
+            sleep(begun.elapsed().min(REST)).await;
+            let wait = round.wake_at.map_or(AT_LEAST, |at| {
                 at.since(self.clock.timestamp())
                     .clamp(Duration::from_millis(1), AT_LEAST)
             });
@@ -174,57 +171,44 @@ impl Office {
         }
     }
 
-    /// Proposes in batches, in this term of office only: what an isolated leader decided must not
-    /// become state under its successor. True if there is reason to decide again.
-    async fn propose(&self, name: &'static str, changes: Vec<Change>) -> bool {
-        let mut committed = false;
-        let mut rest = changes.into_iter().peekable();
-        while rest.peek().is_some() {
-            let batch: Vec<Change> = rest.by_ref().take(BATCH).collect();
-            let command = Command {
-                id: CommandId::from_entropy(self.entropy.bits()),
-                at: self.clock.timestamp(),
-                changes: batch,
-            };
-            let applied = match self.raft.propose_in_term(self.term, command.encode()).await {
-                Ok(applied) => applied,
-                Err(err) => {
-                    tracing::warn!(name, %err, "a decision was not committed");
-                    sleep(RETRY).await;
-                    return true;
-                }
-            };
-            self.store.wait_applied(applied.index).await;
-            match decode_result(&applied.response) {
-                Ok(Ok(revision)) => {
-                    tracing::debug!(name, count = command.changes.len(), revision, "decided");
-                    committed = true;
-                }
-                // Somebody was faster; the next look sees it.
-                Ok(Err(conflict)) if conflict.kind == ConflictKind::Version => return true,
-                Ok(Err(conflict)) => {
-                    tracing::warn!(name, %conflict, "a decision was refused");
-                    sleep(RETRY).await;
-                    return true;
-                }
-                Err(problem) => {
-                    tracing::error!(name, %problem, "an answer is not understood");
-                    sleep(RETRY).await;
-                    return true;
-                }
-            }
+    /// One round; a long one in a thread of its own, so that it holds up no heartbeat.
+    async fn round(
+        &self,
+        mut planner: Planner,
+        view: &View,
+        changed: Option<Vec<Arc<ChangeSet>>>,
+    ) -> Result<(Planner, Round), JoinError> {
+        let (view, now, entropy) = (view.clone(), self.clock.timestamp(), self.entropy.clone());
+        let long = match &changed {
+            Some(sets) => sets.iter().map(|set| set.changed.len()).sum::<usize>() > LONG,
+            None => view.tasks().nth(LONG).is_some(),
+        };
+        let work = move || {
+            let mut new_id = || TaskId::from_entropy(entropy.bits());
+            let round = planner.round(&view, changed.as_deref(), now, &mut new_id);
+            (planner, round)
+        };
+        if long {
+            spawn_blocking(work).await
+        } else {
+            Ok(work())
         }
-        committed
     }
 
     async fn watch_nodes(self) {
-        let since = Instant::now();
+        let mut since = Instant::now();
         loop {
+            let begun = Instant::now();
             sleep(LIVENESS).await;
+            // What nodes said meanwhile is still to be read, here and on the way.
+            if begun.elapsed() > LIVENESS + HELD_UP {
+                tracing::warn!(for_ = ?begun.elapsed(), "this manager was held up");
+                since = Instant::now();
+            }
             let view = self.store.view();
             let now = self.clock.timestamp();
             let changes = self.liveness.plan(&view, since, Instant::now(), now);
-            self.propose("liveness", changes).await;
+            self.propose("liveness", &view, changes).await;
         }
     }
 
@@ -241,8 +225,8 @@ impl Office {
                     MembershipStep::HandOver(to) => self.raft.transfer_leader(to).await,
                     MembershipStep::Remove(id) => self.raft.remove(id).await,
                     MembershipStep::Retire(node) => {
-                        self.propose("membership", vec![Change::update(*node)])
-                            .await;
+                        let retired = vec![Change::update(*node)];
+                        self.propose("membership", &view, retired).await;
                         Ok(())
                     }
                 };
@@ -252,7 +236,7 @@ impl Office {
                 }
             }
             // Progress of learners is not announced, so this looks again by itself.
-            drop(timeout(LIVENESS, views.changed()).await);
+            drop(timeout(PROGRESS, views.changed()).await);
         }
     }
 }

@@ -13,14 +13,24 @@ use weft_proto::time::Timestamp;
 use weft_proto::wire;
 
 /// How long a node may be silent before it is down: five heartbeats, so that a busy machine or a
-/// change of manager (about a second) moves no tasks.
+/// change of manager (about three seconds when the manager dies without a word) moves no tasks.
 pub(crate) const DOWN_AFTER: Duration = Duration::from_secs(5);
+/// How long a node whose session broke may take to hold one with any manager again. A process that
+/// is killed breaks it at once; an agent whose manager died is back within a second.
+pub(crate) const BROKEN_AFTER: Duration = Duration::from_secs(2);
 
 /// When each node was last heard, by any manager. In memory: a new leader begins with a grace
 /// period for everyone.
 #[derive(Debug, Default)]
 pub struct Liveness {
-    seen: Mutex<BTreeMap<NodeId, Instant>>,
+    seen: Mutex<BTreeMap<NodeId, Seen>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    heard: Option<Instant>,
+    /// When its session with some manager broke.
+    broke: Option<Instant>,
 }
 
 impl Liveness {
@@ -32,8 +42,13 @@ impl Liveness {
                 continue;
             };
             let age = Duration::from_millis(heard.age_ms);
-            let at = now.checked_sub(age).unwrap_or(now);
-            let last = seen.entry(node).or_insert(at);
+            let at = Some(now.checked_sub(age).unwrap_or(now));
+            let known = seen.entry(node).or_default();
+            let last = if heard.gone {
+                &mut known.broke
+            } else {
+                &mut known.heard
+            };
             *last = at.max(*last);
         }
     }
@@ -43,7 +58,8 @@ impl Liveness {
         self.seen.lock().clear();
     }
 
-    /// The changes that make nodes ready or down. `since`: when this manager took office.
+    /// The changes that make nodes ready or down. `since`: when this manager took office, or could
+    /// hear again after it was held up itself.
     pub(super) fn plan(
         &self,
         state: &State,
@@ -52,21 +68,14 @@ impl Liveness {
         at: Timestamp,
     ) -> Vec<Change> {
         let seen = self.seen.lock();
-        let silence = |node: &Node| {
-            let last = seen.get(&node.id).map_or(since, |seen| since.max(*seen));
-            now.saturating_duration_since(last)
-        };
-        let heard = |node: &Node| {
-            seen.get(&node.id)
-                .is_some_and(|at| now.saturating_duration_since(*at) < DOWN_AFTER)
-        };
         let changed = state.nodes().filter_map(|node| {
-            let (next, message) = match node.status.state {
-                NodeState::Unknown | NodeState::Down if heard(node) => (NodeState::Ready, ""),
-                NodeState::Ready if silence(node) >= DOWN_AFTER => {
-                    (NodeState::Down, "its agent is silent")
+            let seen = seen.get(&node.id).copied().unwrap_or_default();
+            let (next, message) = match (node.status.state, seen.missing(since, now)) {
+                (NodeState::Unknown | NodeState::Down, None) if seen.is_fresh(now) => {
+                    (NodeState::Ready, "")
                 }
-                NodeState::Unknown | NodeState::Down | NodeState::Ready => return None,
+                (NodeState::Ready, Some(why)) => (NodeState::Down, why),
+                (NodeState::Unknown | NodeState::Down | NodeState::Ready, _) => return None,
             };
             let mut node = Node::clone(node);
             node.status.state = next;
@@ -75,6 +84,24 @@ impl Liveness {
             Some(Change::update(node))
         });
         changed.collect()
+    }
+}
+
+impl Seen {
+    fn is_fresh(self, now: Instant) -> bool {
+        self.heard
+            .is_some_and(|at| now.saturating_duration_since(at) < DOWN_AFTER)
+    }
+
+    /// Why the node counts as down; `None`: it does not.
+    fn missing(self, since: Instant, now: Instant) -> Option<&'static str> {
+        let silent_since = self.heard.map_or(since, |at| since.max(at));
+        if now.saturating_duration_since(silent_since) >= DOWN_AFTER {
+            return Some("its agent is silent");
+        }
+        let broke = self.broke.filter(|broke| Some(*broke) > self.heard)?;
+        let gone_for = now.saturating_duration_since(since.max(broke));
+        (gone_for >= BROKEN_AFTER).then_some("its agent's connection broke")
     }
 }
 
@@ -90,7 +117,14 @@ mod tests {
             node_id: node(n).id.to_string(),
             age_ms: 0,
             applied_revision: 7,
+            gone: false,
         }]
+    }
+
+    fn gone(n: u16) -> Vec<wire::Heard> {
+        let mut heard = heard(n);
+        heard[0].gone = true;
+        heard
     }
 
     fn states(changes: &[Change]) -> Vec<NodeState> {
@@ -122,6 +156,28 @@ mod tests {
         liveness.heard(&heard(1), start + Duration::from_secs(4));
         assert_eq!(plan(8), []);
         assert_eq!(plan(9), [NodeState::Down]);
+    }
+
+    #[test]
+    fn a_node_whose_session_broke_is_down_soon_unless_it_comes_back_anywhere() {
+        let state = state(vec![node(1).into()]);
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let plan = |liveness: &Liveness, millis| {
+            states(&liveness.plan(&state, start, after(millis), Timestamp::default()))
+        };
+        let liveness = Liveness::default();
+        liveness.heard(&heard(1), after(1_000));
+        liveness.heard(&gone(1), after(1_500));
+        assert_eq!(plan(&liveness, 3_499), []);
+        assert_eq!(plan(&liveness, 3_500), [NodeState::Down]);
+        liveness.heard(&heard(1), after(3_400));
+        assert_eq!(plan(&liveness, 3_500), [], "it holds a session elsewhere");
+        let held_up = after(3_000);
+        let liveness = Liveness::default();
+        liveness.heard(&gone(1), after(1_500));
+        let late = liveness.plan(&state, held_up, after(4_000), Timestamp::default());
+        assert_eq!(states(&late), [], "who was held up does not judge at once");
     }
 
     #[test]

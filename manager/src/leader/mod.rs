@@ -3,9 +3,12 @@
 //! A loop that outlives its office for a moment does no harm: everything it proposes carries the
 //! versions of what it read, and a newer leader's changes make it fail.
 
+mod batch;
 mod control;
 mod liveness;
 mod membership;
+mod office;
+mod planner;
 
 pub use control::ControlLoops;
 pub use liveness::Liveness;
@@ -13,3 +16,5 @@ pub use membership::ANSWERS_WITHIN;
 pub use membership::MembershipStep;
 pub use membership::answering;
 pub use membership::plan as plan_membership;
+pub use planner::Planner;
+pub use planner::Round;

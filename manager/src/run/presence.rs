@@ -12,8 +12,12 @@ use tokio_util::sync::CancellationToken;
 use weft_proto::wire;
 use weft_raft::RaftNode;
 
-/// Half a heartbeat of agents, so that the leader's picture is never older than it must be.
-const PERIOD: Duration = Duration::from_millis(500);
+/// A quarter of a heartbeat of agents, so that the leader's picture is hardly older than it must be.
+const PERIOD: Duration = Duration::from_millis(250);
+/// A manager that sleeps so much longer than it meant to has not read yet what agents said.
+const HELD_UP: Duration = Duration::from_millis(500);
+/// How long the leader may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells the leader, again and again until `stop`, which agents hold a session here. What it answers,
 /// which members it hears, goes to `told`.
@@ -26,9 +30,13 @@ pub async fn report(
     stop: CancellationToken,
 ) {
     loop {
+        let begun = Instant::now();
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(PERIOD) => {}
+        }
+        if begun.elapsed() > PERIOD + HELD_UP {
+            continue;
         }
         let heard = presence.heard();
         let status = raft.status().borrow().clone();
@@ -40,7 +48,7 @@ pub async fn report(
             continue;
         };
         let mut peer = proposer.peer(leader);
-        let answer = timeout(PERIOD, peer.presence(wire::PresenceRequest { heard })).await;
+        let answer = timeout(PATIENCE, peer.presence(wire::PresenceRequest { heard })).await;
         match answer {
             Ok(Ok(answer)) => told(answer.into_inner().answering),
             Ok(Err(status)) => {

@@ -1,96 +1,98 @@
-//! What keeps a task from a node. Each filter says so in words, for `service ps`.
+//! What keeps a task from a node. Pure; the words for it are in `explain`.
 
+use crate::scheduler::attribute;
 use crate::scheduler::node_info::NodeInfo;
-use std::collections::BTreeMap;
+use weft_proto::ServiceId;
 use weft_proto::object::NodeState;
-use weft_proto::object::Task;
 use weft_proto::spec::Availability;
-use weft_proto::spec::Constraint;
+use weft_proto::spec::Runtime;
+use weft_proto::spec::TaskSpec;
 
 /// Why a node cannot run a task. Ordered as people should read it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
-    NotReady,
-    NotActive(&'static str),
-    Runtime,
-    Constraint(String),
-    Resources(&'static str),
+    /// Nobody heard of it since it joined.
+    Unknown,
+    Down,
+    Paused,
+    Drained,
+    Runtime(RuntimeName),
+    /// The position of the constraint that it does not meet, in the spec's order.
+    Constraint(usize),
+    /// It runs as many of the service's tasks as one node may.
+    MaxPerNode,
+    Cpu {
+        free: u64,
+    },
+    Memory {
+        free: u64,
+    },
+    Generic {
+        name: String,
+        free: u64,
+    },
     IngressAddresses,
 }
 
-impl Refusal {
-    fn words(&self) -> String {
-        match self {
-            Refusal::NotReady => "not ready".to_owned(),
-            Refusal::NotActive(what) => (*what).to_owned(),
-            Refusal::Runtime => "without the runtime".to_owned(),
-            Refusal::Constraint(constraint) => format!("not matching {constraint}"),
-            Refusal::Resources(what) => format!("short of {what}"),
-            Refusal::IngressAddresses => "without a free ingress address".to_owned(),
-        }
-    }
-}
+/// A runtime by the name that people know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RuntimeName(pub(super) &'static str);
 
-/// What keeps the task from this node; `None`: nothing does.
-pub(super) fn refuse(info: &NodeInfo, task: &Task) -> Option<Refusal> {
+/// What keeps every task of this spec from the node, however little it runs.
+pub(super) fn refuse_at_all(info: &NodeInfo, spec: &TaskSpec) -> Option<Refusal> {
     let node = &info.node;
-    let reserved = task.spec.reservations;
-    if node.status.state != NodeState::Ready {
-        return Some(Refusal::NotReady);
+    match node.status.state {
+        NodeState::Ready => {}
+        NodeState::Unknown => return Some(Refusal::Unknown),
+        NodeState::Down => return Some(Refusal::Down),
     }
     match node.spec.availability {
         Availability::Active => {}
-        Availability::Pause => return Some(Refusal::NotActive("paused")),
-        Availability::Drain => return Some(Refusal::NotActive("drained")),
+        Availability::Pause => return Some(Refusal::Paused),
+        Availability::Drain => return Some(Refusal::Drained),
     }
-    if !node.description.runtimes.contains(&task.spec.runtime) {
-        return Some(Refusal::Runtime);
+    if !node.description.runtimes.contains(&spec.runtime) {
+        return Some(Refusal::Runtime(runtime_name(spec.runtime)));
     }
-    if let Some(constraint) = task.spec.constraints.iter().find(|c| !matches(info, c)) {
-        return Some(Refusal::Constraint(constraint.to_string()));
-    }
-    if reserved.nano_cpus > info.free.nano_cpus {
-        return Some(Refusal::Resources("CPU"));
-    }
-    if reserved.memory_bytes > info.free.memory_bytes {
-        return Some(Refusal::Resources("memory"));
-    }
-    if info.ingress_addr().is_none() {
-        return Some(Refusal::IngressAddresses);
-    }
-    None
+    spec.constraints
+        .iter()
+        .position(|constraint| !attribute::matches(node, constraint))
+        .map(Refusal::Constraint)
 }
 
-fn matches(info: &NodeInfo, constraint: &Constraint) -> bool {
-    let node = &info.node;
-    let value = match constraint.key.as_str() {
-        "node.id" => node.id.to_string(),
-        "node.hostname" => node.description.hostname.clone(),
-        "node.role" => node.spec.role.to_string(),
-        "node.platform.os" => node.description.os.clone(),
-        "node.platform.arch" => node.description.arch.clone(),
-        key => key
-            .strip_prefix("node.labels.")
-            .and_then(|label| node.spec.labels.get(label))
-            .cloned()
-            .unwrap_or_default(),
-    };
-    let among = |wanted: &String| value.eq_ignore_ascii_case(wanted);
-    constraint.values.iter().any(among) == constraint.equal
+/// What keeps one more task of this spec from the node, with what it runs already.
+pub(super) fn refuse_more(info: &NodeInfo, service: ServiceId, spec: &TaskSpec) -> Option<Refusal> {
+    if let Some(most) = spec.max_per_node
+        && info.of_service(service) >= usize::try_from(most.get()).unwrap_or(usize::MAX)
+    {
+        return Some(Refusal::MaxPerNode);
+    }
+    let free = info.free();
+    if spec.reservations.nano_cpus > free.nano_cpus {
+        let free = free.nano_cpus;
+        return Some(Refusal::Cpu { free });
+    }
+    if spec.reservations.memory_bytes > free.memory_bytes {
+        let free = free.memory_bytes;
+        return Some(Refusal::Memory { free });
+    }
+    let short = spec
+        .reserved_generic
+        .iter()
+        .find(|(name, wanted)| **wanted > info.free_generic(name));
+    if let Some((name, _)) = short {
+        return Some(Refusal::Generic {
+            name: name.clone(),
+            free: info.free_generic(name),
+        });
+    }
+    info.ingress_addr()
+        .is_none()
+        .then_some(Refusal::IngressAddresses)
 }
 
-/// All refusals in one line: `no suitable node: 1 not ready, 2 drained`.
-pub(super) fn summary(refusals: &[Refusal]) -> String {
-    if refusals.is_empty() {
-        return "no suitable node: the cluster has none".to_owned();
-    }
-    let mut counts: BTreeMap<&Refusal, usize> = BTreeMap::new();
-    for refusal in refusals {
-        *counts.entry(refusal).or_default() += 1;
-    }
-    let parts: Vec<String> = counts
-        .into_iter()
-        .map(|(refusal, count)| format!("{count} {}", refusal.words()))
-        .collect();
-    format!("no suitable node: {}", parts.join(", "))
+fn runtime_name(runtime: Runtime) -> RuntimeName {
+    RuntimeName(match runtime {
+        Runtime::Process => "process",
+    })
 }

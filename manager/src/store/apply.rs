@@ -118,7 +118,7 @@ fn apply_change(
                 created_at,
                 updated_at: at,
             };
-            let item = Item::from(object.with_meta(meta));
+            let item = Item::from(state.share(object).with_meta(meta));
             let claims = claims_of(&item);
             check_claims(state, key, &claims)?;
             check_rules(state, &item)?;

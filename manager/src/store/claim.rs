@@ -34,6 +34,22 @@ pub enum Claim {
     IngressAddress(Ipv4Addr),
 }
 
+impl Claim {
+    /// The address, if it is one of a network.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Claim::Address(_, addr) => Some(*addr),
+            Claim::NetworkName(_)
+            | Claim::ServiceName(_)
+            | Claim::PublishedPort(..)
+            | Claim::Vni(_)
+            | Claim::NodeNumber(_)
+            | Claim::RaftId(_)
+            | Claim::IngressAddress(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

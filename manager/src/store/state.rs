@@ -9,6 +9,8 @@ use rpds::RedBlackTreeSetSync;
 use std::io;
 use std::io::Write;
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
@@ -167,6 +169,54 @@ impl State {
         self.claims.get(claim).copied()
     }
 
+    /// The greatest address in use on a network.
+    pub fn greatest_address(&self, network: NetworkId) -> Option<IpAddr> {
+        let (first, last) = addresses(network);
+        let mut held = self.claims.range(first..=last);
+        held.next_back().and_then(|(claim, _)| claim.address())
+    }
+
+    /// The tasks that hold an address on a network, by address. Ended ones hold none.
+    pub fn tasks_of_network(&self, network: NetworkId) -> impl Iterator<Item = &Arc<Task>> {
+        let (first, last) = addresses(network);
+        let held = self.claims.range(first..=last);
+        held.filter_map(|(_, holder)| match holder {
+            ObjectKey::Task(id) => self.tasks.get(id),
+            ObjectKey::Cluster
+            | ObjectKey::Node(_)
+            | ObjectKey::Network(_)
+            | ObjectKey::Service(_) => None,
+        })
+    }
+
+    /// The same object, but a task that is made after its service's spec shares that spec instead
+    /// of having one of its own: a hundred thousand tasks hold one.
+    pub(super) fn share(&self, object: Object) -> Object {
+        match object {
+            Object::Task(mut task) => {
+                let service = self.services.get(&task.service);
+                let before = self.tasks.get(&task.id);
+                let sibling = || self.tasks_of_service(task.service).next();
+                let specs = service
+                    .map(|service| &service.spec.task)
+                    .into_iter()
+                    .chain(before.map(|before| &before.spec));
+                let shared = specs.into_iter().find(|spec| **spec == task.spec).cloned();
+                let shared = shared.or_else(|| {
+                    let spec = &sibling()?.spec;
+                    (*spec == task.spec).then(|| spec.clone())
+                });
+                if let Some(spec) = shared {
+                    task.spec = spec;
+                }
+                Object::Task(task)
+            }
+            Object::Cluster(_) | Object::Node(_) | Object::Network(_) | Object::Service(_) => {
+                object
+            }
+        }
+    }
+
     /// What became of a command that was applied lately.
     pub fn outcome(&self, command: CommandId) -> Option<&CommandResult> {
         self.recent.get(&command).map(|applied| &applied.result)
@@ -268,7 +318,7 @@ impl State {
         self.index = self.index.max(piece.revision);
         self.revision = self.revision.max(piece.revision);
         for object in piece.objects {
-            let item = Item::from(object);
+            let item = Item::from(self.share(object));
             let claims = claims_of(&item);
             self.put_claiming(item, claims);
         }
@@ -456,6 +506,15 @@ impl State {
             self.recent_order.dequeue_mut();
         }
     }
+}
+
+/// The ends of the range of all addresses of a network.
+fn addresses(network: NetworkId) -> (Claim, Claim) {
+    let (first, last) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::from(u128::MAX));
+    (
+        Claim::Address(network, first.into()),
+        Claim::Address(network, last.into()),
+    )
 }
 
 /// The greatest identifier there can be: the end of a range over all tasks of something.

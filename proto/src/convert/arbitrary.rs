@@ -419,7 +419,7 @@ pub(super) fn service_spec() -> impl Strategy<Value = ServiceSpec> {
                 ServiceSpec {
                     name,
                     labels,
-                    task,
+                    task: task.into(),
                     mode,
                     update,
                     rollback,

@@ -68,7 +68,7 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
             slot: who.4,
             iteration: place.3,
             node: place.0,
-            spec,
+            spec: spec.into(),
             status,
             desired,
             addresses: place.1,

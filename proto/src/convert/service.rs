@@ -70,7 +70,7 @@ impl From<&ServiceSpec> for wire::ServiceSpec {
         let mut wire = wire::ServiceSpec {
             name: spec.name.to_string(),
             labels: field::wire_labels(&spec.labels),
-            task: Some((&spec.task).into()),
+            task: Some((&*spec.task).into()),
             update: Some((&spec.update).into()),
             rollback: Some((&spec.rollback).into()),
             endpoint_mode: wire::EndpointMode::from(spec.endpoint_mode).into(),
@@ -110,7 +110,7 @@ fn read_spec(wire: wire::ServiceSpec) -> Result<ServiceSpec, ConvertError> {
     Ok(ServiceSpec {
         name: field::parse("name", &wire.name)?,
         labels: field::labels(wire.labels)?,
-        task: task_spec::read(task).map_err(|e| e.within("task"))?,
+        task: task_spec::read(task).map_err(|e| e.within("task"))?.into(),
         mode,
         update: match wire.update {
             Some(update) => update::read(update).map_err(|e| e.within("update"))?,

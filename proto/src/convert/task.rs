@@ -21,7 +21,7 @@ impl From<&Task> for wire::Task {
             slot: task.slot,
             iteration: task.iteration,
             node_id: task.node.map(|id| id.to_string()).unwrap_or_default(),
-            spec: Some((&task.spec).into()),
+            spec: Some((&*task.spec).into()),
             status: Some((&task.status).into()),
             desired_state: task.desired.number(),
             addresses: task
@@ -58,7 +58,7 @@ pub(super) fn read(wire: wire::Task) -> Result<Task, ConvertError> {
         slot: wire.slot,
         iteration: wire.iteration,
         node: field::optional("node_id", &wire.node_id, field::parse)?,
-        spec: task_spec::read(spec).map_err(|e| e.within("spec"))?,
+        spec: task_spec::read(spec).map_err(|e| e.within("spec"))?.into(),
         status: read_status(status).map_err(|e| e.within("status"))?,
         desired: DesiredState::from_number(wire.desired_state).ok_or_else(|| {
             ConvertError::at(

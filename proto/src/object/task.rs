@@ -6,6 +6,7 @@ use crate::id::ServiceId;
 use crate::id::TaskId;
 use crate::name::Name;
 use crate::object::Meta;
+use crate::shared::Shared;
 use crate::spec::TaskSpec;
 use crate::task_state::DesiredState;
 use crate::task_state::TaskState;
@@ -36,7 +37,7 @@ pub struct Task {
     /// it, and the scheduler decides whether they fit.
     pub node: Option<NodeId>,
     /// What it runs: the service's task spec as it was when the task was made.
-    pub spec: TaskSpec,
+    pub spec: Shared<TaskSpec>,
     /// How far it is.
     pub status: TaskStatus,
     /// How far it should be.

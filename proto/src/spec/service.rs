@@ -1,6 +1,7 @@
 //! What a service should be.
 
 use crate::name::Name;
+use crate::shared::Shared;
 use crate::spec::Labels;
 use crate::spec::Mode;
 use crate::spec::Schedule;
@@ -58,7 +59,7 @@ pub struct ServiceSpec {
     /// Free labels.
     pub labels: Labels,
     /// What each of its tasks is.
-    pub task: TaskSpec,
+    pub task: Shared<TaskSpec>,
     /// How many.
     pub mode: Mode,
     /// How changes roll over.

@@ -147,7 +147,8 @@ fn task(name: &str, on: u8, at: &[(u8, &str)]) -> Task {
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
-        },
+        }
+        .into(),
         status: TaskStatus {
             state: TaskState::Running,
             at: Timestamp::default(),

@@ -90,7 +90,7 @@ impl Placed {
             slot: self.name.split_once('.').unwrap().1.parse().unwrap(),
             iteration: 0,
             node: Some(node_id(self.node)),
-            spec: spec(self.at.iter().map(|(network, _)| *network)),
+            spec: spec(self.at.iter().map(|(network, _)| *network)).into(),
             status: TaskStatus {
                 state: TaskState::Running,
                 at: Timestamp::default(),

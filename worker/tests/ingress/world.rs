@@ -260,7 +260,8 @@ fn record(id: TaskId, node: NodeId, addr: Ipv4Addr, networks: &[NetworkId]) -> T
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
-        },
+        }
+        .into(),
         status: TaskStatus {
             state: TaskState::Running,
             at: Timestamp::default(),

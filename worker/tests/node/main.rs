@@ -85,7 +85,8 @@ fn task(n: u8, script: &str) -> Task {
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
-        },
+        }
+        .into(),
         status: TaskStatus {
             state: TaskState::Assigned,
             at: Timestamp::default(),

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -189,6 +190,24 @@ impl Bed {
         }
         let hear = client.session(request).await?.into_inner();
         Ok(Agent { say, hear })
+    }
+
+    /// A session that begins with its hello, as agents begin theirs. What it hears ends with it.
+    pub(crate) async fn introduce(
+        &self,
+        node: &Node,
+    ) -> Result<Streaming<wire::ManagerMessage>, Status> {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.addr));
+        let channel = endpoint.unwrap().connect().await;
+        let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
+        let kind = Some(hello(node));
+        let words = tokio_stream::iter([wire::AgentMessage { kind }]);
+        let words = words.chain(tokio_stream::pending());
+        let mut request = Request::new(words);
+        let id = node.id.as_str().parse().unwrap();
+        request.metadata_mut().insert("test-node", id);
+        let mut client = DispatcherClient::new(channel).max_decoding_message_size(64 << 20);
+        Ok(client.session(request).await?.into_inner())
     }
 
     /// A session that got its welcome and its snapshot.

@@ -75,7 +75,7 @@ fn a_task_that_fits_nowhere_says_why() {
     let tasks = placed([objects, pending(&web, 1)].concat());
     assert_eq!(
         tasks[0].status.message,
-        "no suitable node: 1 not ready, 1 drained, 1 not matching node.labels.disk==ssd"
+        "no suitable node: 1 down, 1 drained, 1 without label disk=ssd"
     );
     assert_eq!(tasks[0].status.state, TaskState::Pending);
 }
@@ -89,7 +89,10 @@ fn reservations_are_counted_also_within_one_plan() {
     };
     let tasks = placed([vec![node(1).into(), big.clone().into()], pending(&big, 2)].concat());
     assert_eq!(tasks[0].node, Some(node_id(1)));
-    assert_eq!(tasks[1].status.message, "no suitable node: 1 short of CPU");
+    assert_eq!(
+        tasks[1].status.message,
+        "no suitable node: 1 lacks 3 CPU (most free: 1 on n1)"
+    );
 }
 
 #[test]

@@ -1,0 +1,5 @@
+mod golden;
+mod plan;
+mod reference;
+mod script;
+mod steps;
