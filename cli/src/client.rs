@@ -88,6 +88,13 @@ impl Refused {
         self.broken
     }
 
+    /// The same after the last try at a change: some try may have reached the log.
+    fn undecided(mut self) -> Refused {
+        self.message
+            .push_str("; the change may have been made all the same: look before you ask again");
+        self
+    }
+
     /// There is no such object.
     pub(crate) fn is_missing(&self) -> bool {
         self.code == Code::NotFound
@@ -183,8 +190,11 @@ impl Client {
                 Err(status) => Refused::from(status),
             };
             let passing = refused.code == Code::Unavailable || refused.is_broken();
-            if !passing || Instant::now() >= until {
+            if !passing {
                 return Err(refused);
+            }
+            if Instant::now() >= until {
+                return Err(refused.undecided());
             }
             if !told {
                 eprintln!("weft: {refused}; trying again for {} s", PATIENCE.as_secs());

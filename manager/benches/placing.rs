@@ -2,7 +2,6 @@
 //! with a thousand nodes, every transaction encoded, decoded and applied as the log does it, but
 //! without disks and other managers. `cargo bench -p weft-manager --bench placing`.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
-#![expect(missing_docs, reason = "a program")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::collections::BTreeMap;

@@ -224,6 +224,8 @@ fn nodes_become_managers_and_workers_again_while_their_tasks_go_on() -> anyhow::
         again[leader.name()] > *ids.values().max().unwrap(),
         "{ids:?} {again:?}"
     );
+    // Up to here: the tasks of a silent node run elsewhere soon.
+    assert_eq!(cluster.processes(&tasks)?, alive, "no task was touched");
     silent.kill_daemon()?;
     cluster.wait("the loss of one to be seen", || {
         let nodes = other.weft_ok(&["node", "ls"]).ok()?;
@@ -237,8 +239,6 @@ fn nodes_become_managers_and_workers_again_while_their_tasks_go_on() -> anyhow::
         "{}",
         refused.stderr
     );
-    // Up to here; the tasks of a silent node run elsewhere after a while.
-    assert_eq!(cluster.processes(&tasks)?, alive, "no task was touched");
     // The silent one can be spared, and finds out when it is back.
     other.weft_ok(&["node", "demote", silent.name()])?;
     silent.start_daemon()?;

@@ -81,7 +81,7 @@ fn two_of_three_managers_are_lost_for_good_and_one_command_brings_the_cluster_ba
     let stop = AtomicBool::new(false);
     let stays: Vec<&Host> = [&survivor].into_iter().chain(&cluster.workers).collect();
     let names: Vec<&str> = stays.iter().map(|host| host.name()).collect();
-    std::thread::scope(|scope| -> anyhow::Result<()> {
+    let refused = std::thread::scope(|scope| -> anyhow::Result<_> {
         let answers = scope.spawn(|| {
             let mut count = 0_u32;
             while !stop.load(Ordering::Relaxed) {
@@ -92,20 +92,25 @@ fn two_of_three_managers_are_lost_for_good_and_one_command_brings_the_cluster_ba
             count
         });
         let refused = survivor.weft(&["network", "create", "undecided"])?;
-        assert!(!refused.success(), "{}", refused.stdout);
         let begun = Instant::now();
-        let said = survivor.weft_ok(&FORCE)?;
+        let said = survivor.weft_ok(&FORCE);
         println!(
             "recovered in {:.1} s of work",
             begun.elapsed().as_secs_f64()
         );
-        assert!(said.contains("n2, n3"), "{said}");
         stop.store(true, Ordering::Relaxed);
+        let said = said?;
+        assert!(said.contains("n2, n3"), "{said}");
         let answers = answers.join().expect("the thread that asks");
         println!("{answers} requests were answered meanwhile");
         assert!(answers > 0);
-        Ok(())
+        Ok(refused)
     })?;
+    assert!(
+        !refused.success() && refused.stderr.contains("may have been made all the same"),
+        "{}",
+        refused.stderr
+    );
     cluster.managers.truncate(1);
     cluster.wait_for_voters(1)?;
     cluster.wait_for_nodes(3)?;
@@ -122,7 +127,12 @@ fn two_of_three_managers_are_lost_for_good_and_one_command_brings_the_cluster_ba
             "{line} was touched: {processes:?}"
         );
     }
-    assert_eq!(networks(&survivor).unwrap_or_default(), ["demo"]);
+    // What nobody could acknowledge may have been in the survivor's log, and then it counts.
+    let kept = networks(&survivor).unwrap_or_default();
+    assert!(
+        kept == ["demo"] || kept == ["demo", "undecided"],
+        "{kept:?}"
+    );
     let again = survivor.weft(&FORCE)?;
     assert!(
         again.stderr.contains("needs no recovery"),

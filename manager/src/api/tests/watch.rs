@@ -178,13 +178,13 @@ async fn an_idle_watcher_learns_the_revision() {
 }
 
 #[tokio::test]
-async fn a_manager_that_never_catches_up_says_so() {
+async fn a_revision_that_never_was_is_answered_by_everything_anew() {
     let house = house(vec![fixture::network(1).into()]);
     let mut events = watch(&house, 900, &[]).await;
     let Event::Resync(resync) = next(&mut events).await else {
         panic!("no resync");
     };
-    assert!(resync.reason.contains("revision 900"), "{resync:?}");
+    assert!(resync.reason.contains("never at 900"), "{resync:?}");
     assert!(matches!(next(&mut events).await, Event::Snapshot(_)));
 }
 

@@ -230,11 +230,11 @@ impl Group for Weft {
     }
 
     fn buried(&self, member: usize) -> anyhow::Result<()> {
-        Ok(block_in_place(|| {
+        block_in_place(|| {
             self.manager(member)?
                 .kill_daemon()
                 .map_err(anyhow::Error::from)
-        })?)
+        })
     }
 
     async fn restart(&self, member: usize) -> anyhow::Result<()> {
