@@ -191,6 +191,7 @@ pub(crate) fn line(row: &EventRow) -> String {
         .iter()
         .take(SHOWN)
         .map(|change| {
+            let text = |value| text(&change.field, value);
             format!(
                 "{} {} -> {}",
                 change.field,
@@ -209,7 +210,17 @@ pub(crate) fn line(row: &EventRow) -> String {
     }
 }
 
-fn text(value: &Value) -> String {
+/// Fields that hold moments: objects have them in milliseconds.
+const MOMENTS: [&str; 3] = ["started", "ended", "skipped"];
+
+fn text(field: &str, value: &Value) -> String {
+    let is_moment = field
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| MOMENTS.contains(&last));
+    if let Some(at) = value.as_i64().filter(|_| is_moment) {
+        return time::rfc3339(Timestamp::from_millis(at));
+    }
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
@@ -250,6 +261,13 @@ mod tests {
     }
 
     #[test]
+    fn moments_are_told_as_such() {
+        assert_eq!(text("update.ended", &json!(1)), "1970-01-01T00:00:00.001Z");
+        assert_eq!(text("update.ended", &json!(null)), "-");
+        assert_eq!(text("spec.replicas", &json!(1)), "1");
+    }
+
+    #[test]
     fn long_and_many_differences_are_cut_for_people_only() {
         let old = json!({"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": "x".repeat(99)});
         let new = json!({"a": 2, "b": 2, "c": 2, "d": 2, "e": 2});
@@ -268,6 +286,6 @@ mod tests {
             line(&row)
         );
         assert_eq!(row.changes.len(), 6);
-        assert_eq!(text(&json!("x".repeat(99))).len(), VALUE_MAX + 3);
+        assert_eq!(text("f", &json!("x".repeat(99))).len(), VALUE_MAX + 3);
     }
 }

@@ -16,6 +16,7 @@ use weft_proto::spec::Ratio;
 use weft_proto::spec::Resources;
 use weft_proto::spec::RestartCondition;
 use weft_proto::spec::Runtime;
+use weft_proto::spec::TaskSpec;
 use weft_proto::spec::UpdateConfig;
 use weft_proto::spec::UpdateOrder;
 use weft_proto::time::Timestamp;
@@ -162,7 +163,7 @@ fn resources(resources: Resources) -> String {
 }
 
 /// What most services have not.
-const SELDOM: [&str; 4] = ["Schedule", "Run", "Last change", "Before"];
+const SELDOM: [&str; 5] = ["Placement", "Schedule", "Run", "Last change", "Before"];
 
 /// One service in full, for people. `network` gives the name of a network by its identifier.
 pub(crate) fn inspect(
@@ -220,6 +221,7 @@ pub(crate) fn inspect(
         ("Endpoint mode", endpoint.to_owned()),
         ("Ports", ports(&service.ports)),
         ("Constraints", constraints.collect::<Vec<_>>().join(", ")),
+        ("Placement", placement(task)),
         ("Limits", resources(task.limits)),
         ("Reservations", resources(task.reservations)),
         ("Restart", condition),
@@ -250,6 +252,16 @@ pub(crate) fn inspect(
         .into_iter()
         .filter(|(key, value)| !value.is_empty() || !SELDOM.contains(key));
     table::pairs(&present.collect::<Vec<_>>())
+}
+
+/// What else decides where tasks run: `spread=node.labels.zone, at most 2 per node, gpu=1`.
+fn placement(task: &TaskSpec) -> String {
+    let preferences = task.preferences.iter().map(ToString::to_string);
+    let bound = task.max_per_node.map(|n| format!("at most {n} per node"));
+    let counted = task.reserved_generic.iter();
+    let counted = counted.map(|(name, count)| format!("{name}={count}"));
+    let parts: Vec<String> = preferences.chain(bound).chain(counted).collect();
+    parts.join(", ")
 }
 
 /// How tasks are replaced: `1 at a time, 10s apart, old task stops first, watched for 5s, pauses when
