@@ -12,7 +12,6 @@ mod index;
 mod message;
 mod node_info;
 mod plan;
-mod rebalance;
 
 #[cfg(test)]
 mod tests;
@@ -20,4 +19,3 @@ mod tests;
 pub use plan::Placement;
 pub use plan::Scheduler;
 pub use plan::plan;
-pub use rebalance::rebalance;
