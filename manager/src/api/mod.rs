@@ -10,7 +10,10 @@
 mod backup;
 mod cluster;
 mod error;
+mod files;
 mod logs;
+mod material;
+mod material_calls;
 mod members;
 mod mode;
 mod network;
