@@ -1,5 +1,5 @@
 //! The last assignments on disk: a node that starts with no manager in reach keeps its tasks and
-//! its data plane.
+//! its data plane. Data of secrets is not among them: it is never on this node's disk.
 //!
 //! One file, replaced in one step: eight bytes of magic, CRC-32C of the rest (little endian), then
 //! a snapshot as it comes over the wire.
@@ -104,7 +104,7 @@ impl Db {
     /// Saves `desired` in place of what was there; on an error that still is. Blocks on the disk.
     pub fn save(&self, desired: &Desired) -> Result<(), DbError> {
         let path = self.file();
-        let bytes = encode(&wire::Assignments::from(&desired.to_snapshot()));
+        let bytes = encode(&wire::Assignments::from(&desired.to_saved()));
         self.write(&path, &bytes)
             .map_err(|source| DbError::Write { path, source })
     }
