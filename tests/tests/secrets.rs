@@ -99,7 +99,11 @@ fn a_secret_is_a_file_in_memory_and_another_version_rolls_over() -> anyhow::Resu
             spilt(&dir, &mut found);
         }
         assert_eq!(found, Vec::<PathBuf>::new(), "on {}", node.name());
-        assert!(!node.log().contains(CANARY), "in the journal of {}", node.name());
+        assert!(
+            !node.log().contains(CANARY),
+            "in the journal of {}",
+            node.name()
+        );
     }
     for words in [
         &["secret", "inspect", "db.pw"][..],

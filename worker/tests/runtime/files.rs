@@ -154,3 +154,25 @@ async fn large_files_arrive_whole_and_a_file_that_cannot_be_is_told() {
     };
     assert!(why.contains("/etc"), "{why}");
 }
+
+#[tokio::test]
+async fn a_task_is_never_started_without_its_files() {
+    let bench = Bench::new();
+    let runtime = bench.open().await;
+    let launch = TaskLaunch {
+        files: vec![file("/run/secrets/pw", CANARY)],
+        ..bench.shell("echo ran")
+    };
+    let task = launch.id;
+    runtime.prepare(launch).await.unwrap();
+    drop(runtime);
+    let runtime = bench.open().await;
+    // Nobody brought them again.
+    runtime.start(task).await.unwrap();
+    let exit = exit(&runtime, task).await;
+    let ExitReason::NotStarted(why) = exit.reason else {
+        panic!("{exit:?}");
+    };
+    assert!(why.contains("secrets and configs"), "{why}");
+    assert_eq!(output(&runtime, task).await, "");
+}

@@ -186,6 +186,7 @@ impl Shared {
         let record = LaunchRecord {
             launch,
             cgroups: self.cgroups.clone(),
+            files: files.len(),
         };
         let prepared = dir
             .create()

@@ -60,7 +60,6 @@ pub(super) fn run(dir: &TaskDir, now: Clock) -> ExitCode {
 
 fn supervise(dir: &TaskDir, now: Clock) -> Result<(), SetupError> {
     detach()?;
-    let files = files()?;
     let lock = dir.open_lock().map_err(step("cannot open the lock"))?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -87,7 +86,8 @@ fn supervise(dir: &TaskDir, now: Clock) -> Result<(), SetupError> {
     dir.write_shim(&own)
         .map_err(step("cannot write the supervisor's record"))?;
 
-    let reason = match run_task(dir, &order, files, now) {
+    let ran = files(order.files).and_then(|files| run_task(dir, &order, files, now));
+    let reason = match ran {
         Ok(reason) => reason,
         Err(error) => ExitReason::NotStarted(error.message()),
     };
@@ -121,15 +121,16 @@ fn detach() -> Result<(), SetupError> {
     blocked.thread_block().map_err(step("cannot block signals"))
 }
 
-/// The task's secrets and configs, as the daemon sends them; nothing where it has none.
-fn files() -> Result<Zeroizing<Vec<u8>>, SetupError> {
-    let failed = "cannot receive the task's secrets and configs";
-    match file::receive(&mut io::stdin().lock()) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            file::encode(&[]).map_err(step(failed))
-        }
-        received => received.map_err(step(failed)),
-    }
+/// The task's secrets and configs, as the daemon sends them. One that ended before it had sent all of
+/// them must not make a task run without.
+fn files(wanted: usize) -> Result<Zeroizing<Vec<u8>>, SetupError> {
+    let received = match wanted {
+        0 => file::encode(&[]),
+        _ => file::receive(&mut io::stdin().lock()),
+    };
+    received.map_err(step(
+        "the daemon sent not all of the task's secrets and configs",
+    ))
 }
 
 fn run_task(
