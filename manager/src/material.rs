@@ -98,7 +98,8 @@ mod tests {
 
     fn tidied(state: &State) -> State {
         let command = Command {
-            id: CommandId::from_entropy(9),
+            // Not the same one twice, which would be applied once.
+            id: CommandId::from_entropy(1_000 + u128::from(state.revision())),
             at: Timestamp::from_millis(1),
             changes: forgotten(state),
         };
