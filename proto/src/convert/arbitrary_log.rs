@@ -5,6 +5,7 @@ use crate::assignment::AssignmentKey;
 use crate::assignment::Assignments;
 use crate::assignment::Backend;
 use crate::assignment::EndpointRecord;
+use crate::assignment::MaterialRecord;
 use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
@@ -86,6 +87,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         network().prop_map(Object::from),
         service().prop_map(Object::from),
         task().prop_map(Object::from),
+        material().prop_map(Object::from),
     ]
 }
 
@@ -96,6 +98,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         network_id().prop_map(ObjectKey::Network),
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
+        (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
     ]
 }
 
@@ -261,6 +264,20 @@ fn peer_record() -> impl Strategy<Value = PeerRecord> {
     )
 }
 
+fn material_record() -> impl Strategy<Value = MaterialRecord> {
+    let what = (material_kind(), material_id(), any::<u64>());
+    (what, material_name(), any::<bool>(), data()).prop_map(
+        |((kind, id, version), name, template, data)| MaterialRecord {
+            kind,
+            id,
+            version,
+            name,
+            template,
+            data,
+        },
+    )
+}
+
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
     prop_oneof![
         task().prop_map(|task| Assignment::Task(Box::new(task))),
@@ -269,6 +286,7 @@ pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
         service_record().prop_map(Assignment::Service),
         published_record().prop_map(Assignment::Published),
         peer_record().prop_map(Assignment::Peer),
+        material_record().prop_map(Assignment::Material),
     ]
 }
 
