@@ -49,6 +49,7 @@ impl Bench {
             id: CommandId::from_entropy(index.into()),
             at: Timestamp::from_millis(1),
             changes,
+            actor: None,
         };
         let begun = cpu();
         let bytes = command.encode();

@@ -250,6 +250,7 @@ pub(crate) fn state(objects: Vec<Object>) -> crate::store::State {
         id: weft_proto::CommandId::from_entropy(7),
         at: Timestamp::default(),
         changes,
+        actor: None,
     };
     let applied = crate::store::apply(&crate::store::State::default(), 1, &command);
     applied.result.unwrap();

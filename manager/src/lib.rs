@@ -1,6 +1,7 @@
 //! A manager: the replicated state, the loops that decide, and the calls that people and nodes make.
 #![forbid(unsafe_code)]
 
+pub mod acting;
 pub mod allocator;
 pub mod api;
 pub mod authz;

@@ -3,6 +3,7 @@
 
 pub mod addr;
 pub mod assignment;
+pub mod audit;
 pub mod command;
 pub mod convert;
 pub mod defaults;

@@ -1,5 +1,6 @@
 //! What a user can type, one module per noun.
 
+mod audit;
 mod cluster;
 mod completion;
 mod context;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Service(Box<service::ServiceCommand>),
     /// Tell every change of the cluster as it happens
     Events(events::EventsArgs),
+    /// Tell who changed what
+    Audit(audit::AuditArgs),
     /// The same as `weft cluster init`
     Init(cluster::InitArgs),
     /// The same as `weft cluster join`
@@ -106,6 +109,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Leave(args) => one_thread()?.block_on(cluster::leave(&context, &args))?,
         Command::Node(command) => one_thread()?.block_on(node::run(&context, command))?,
         Command::Network(command) => one_thread()?.block_on(network::run(&context, command))?,
+        Command::Audit(args) => one_thread()?.block_on(audit::run(&context, &args))?,
         Command::Secret(command) => {
             one_thread()?.block_on(material::run(&context, MaterialKind::Secret, command))?;
         }

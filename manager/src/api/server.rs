@@ -1,7 +1,9 @@
 //! The calls: reads and answers messages, and leaves every decision to the files of the objects.
 
+use crate::acting;
 use crate::api::Members;
 use crate::api::Replica;
+use crate::api::audit;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
@@ -178,7 +180,10 @@ impl Control for ControlService {
         let view = if request.rotate {
             let secret = TokenSecret::random().map_err(ApiError::Token)?;
             let done = self
-                .transact(|state| cluster::rotate_token(state, role, &secret))
+                .transact(|state| {
+                    acting::says(format!("rotated the {role} token"));
+                    cluster::rotate_token(state, role, &secret)
+                })
                 .await?;
             tracing::info!(%role, "join token rotated");
             done.view
@@ -490,6 +495,25 @@ impl Control for ControlService {
         tracing::info!(revision = view.revision(), "a backup is taken");
         let parts = backup::parts(view, taken_at).await?;
         Ok(Response::new(stream::iter(parts).boxed()))
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<wire::ListAuditRequest>,
+    ) -> Answer<wire::ListAuditResponse> {
+        let request = request.into_inner();
+        let stale = request.stale;
+        let view = self
+            .read(Some(wire::ReadOptions {
+                stale,
+                min_revision: 0,
+            }))
+            .await?;
+        let records = audit::list(&view, &request);
+        Ok(Response::new(wire::ListAuditResponse {
+            records: records.iter().map(|record| (&**record).into()).collect(),
+            revision: view.revision(),
+        }))
     }
 
     async fn create_secret(

@@ -41,6 +41,7 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Control/Watch", OPERATORS),
     ("/weft.v1.Control/StateHash", OPERATORS),
     ("/weft.v1.Control/Backup", LOCAL),
+    ("/weft.v1.Control/ListAudit", LOCAL),
     ("/weft.v1.Control/CreateSecret", OPERATORS),
     ("/weft.v1.Control/UpdateSecret", OPERATORS),
     ("/weft.v1.Control/ListSecrets", OPERATORS),

@@ -71,7 +71,12 @@ impl State {
         if let Some(outcome) = self.outcome(command.id) {
             return (outcome.clone(), Vec::new());
         }
-        let Command { id, at, changes } = command;
+        let Command {
+            id,
+            at,
+            changes,
+            actor,
+        } = command;
         // A single change is checked before it is made; only of several may some have been made.
         let before = (changes.len() > 1).then(|| self.clone());
         let last = self.revision();
@@ -89,6 +94,9 @@ impl State {
                     return (Err(conflict), Vec::new());
                 }
             }
+        }
+        if let Some(actor) = actor {
+            self.witness(revision, at, actor);
         }
         let result = Ok(revision);
         self.remember(AppliedCommand { id, at, result });

@@ -19,6 +19,7 @@ use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
@@ -70,6 +71,7 @@ pub struct State {
     removed: RedBlackTreeMapSync<NodeId, Arc<RemovedNode>>,
     removed_order: QueueSync<NodeId>,
     resting: RedBlackTreeMapSync<(NetworkId, IpAddr), NodeId>,
+    pub(super) audit: QueueSync<Arc<AuditRecord>>,
 }
 
 impl State {
@@ -302,6 +304,7 @@ impl State {
                 .removed_in_order()
                 .map(|node| RemovedNode::clone(node))
                 .collect(),
+            audit: self.audit().map(|one| AuditRecord::clone(one)).collect(),
         }
     }
 
@@ -334,6 +337,12 @@ impl State {
                 ..StoreSnapshot::default()
             })?;
         }
+        for record in self.audit() {
+            piece(StoreSnapshot {
+                audit: vec![AuditRecord::clone(record)],
+                ..StoreSnapshot::default()
+            })?;
+        }
         Ok(())
     }
 
@@ -358,6 +367,9 @@ impl State {
         }
         for node in piece.removed {
             self.bury(node);
+        }
+        for record in piece.audit {
+            self.witnessed(record);
         }
     }
 

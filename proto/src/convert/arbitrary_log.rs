@@ -10,6 +10,8 @@ use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
+use crate::audit::Actor;
+use crate::audit::AuditRecord;
 use crate::command::AppliedCommand;
 use crate::command::Change;
 use crate::command::Command;
@@ -116,11 +118,31 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+fn actor() -> impl Strategy<Value = Actor> {
+    (text(), text(), text(), text()).prop_map(|(identity, origin, call, summary)| Actor {
+        identity,
+        origin,
+        call,
+        summary,
+    })
+}
+
+fn audit_record() -> impl Strategy<Value = AuditRecord> {
+    (any::<u64>(), at(), actor()).prop_map(|(revision, at, actor)| AuditRecord {
+        revision,
+        at,
+        actor,
+    })
+}
+
 pub(super) fn command() -> impl Strategy<Value = Command> {
-    (command_id(), any::<i64>(), vec(change(), 0..4)).prop_map(|(id, at, changes)| Command {
+    let who = option::of(actor());
+    let all = (command_id(), any::<i64>(), vec(change(), 0..4), who);
+    all.prop_map(|(id, at, changes, actor)| Command {
         id,
         at: Timestamp::from_millis(at),
         changes,
+        actor,
     })
 }
 
@@ -160,12 +182,14 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
         vec(object(), 0..4),
         recent,
         vec(removed, 0..4),
+        vec(audit_record(), 0..4),
     );
-    all.prop_map(|(revision, objects, recent, removed)| StoreSnapshot {
+    all.prop_map(|(revision, objects, recent, removed, audit)| StoreSnapshot {
         revision,
         objects,
         recent,
         removed,
+        audit,
     })
 }
 

@@ -4,6 +4,7 @@
 //! `TryFrom<wire::X> for Domain` with [`ConvertError`]. What passed the door can be acted on.
 
 mod assignment;
+mod audit;
 mod batch;
 mod cluster;
 mod command;

@@ -78,6 +78,7 @@ fn write(store: &Store, changes: Vec<Change>) {
         id: CommandId::from_entropy(u128::from(index)),
         at: Timestamp::default(),
         changes,
+        actor: None,
     };
     store.apply(index, &command).unwrap();
 }

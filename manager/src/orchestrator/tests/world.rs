@@ -92,6 +92,7 @@ impl World {
             id: CommandId::from_entropy(self.ids),
             at: self.time(),
             changes,
+            actor: None,
         };
         let applied = apply(&self.state, self.state.revision() + 1, &command);
         applied.result.unwrap();
