@@ -102,6 +102,7 @@ mod tests {
             id: CommandId::from_entropy(1_000 + u128::from(state.revision())),
             at: Timestamp::from_millis(1),
             changes: forgotten(state),
+            actor: None,
         };
         let applied = apply(state, state.index() + 1, &command);
         applied.result.unwrap();

@@ -32,14 +32,23 @@ const READS: &[&str] = &[
 /// Calls that this test makes, in its order, and what is recorded of each.
 const CHANGES: &[(&str, &str)] = &[
     ("Ca/Issue", "created node n2"),
-    ("Membership/Announce", "changed node n2: manager at 192.0.2.7:2377"),
+    (
+        "Membership/Announce",
+        "changed node n2: manager at 192.0.2.7:2377",
+    ),
     ("Membership/Depart", "removed node n2"),
     ("Control/GetJoinToken", "rotated the manager token"),
     ("Control/UpdateNode", "changed node n1: availability pause"),
     ("Control/CreateNetwork", "created network net7"),
     ("Control/CreateService", "created service svc1"),
-    ("Control/UpdateService", "changed service svc1: from 1 to 0 replicas"),
-    ("Control/RollbackService", "changed service svc1: from 0 to 1 replicas"),
+    (
+        "Control/UpdateService",
+        "changed service svc1: from 1 to 0 replicas",
+    ),
+    (
+        "Control/RollbackService",
+        "changed service svc1: from 0 to 1 replicas",
+    ),
     ("Control/RemoveService", "removed service svc1"),
     ("Control/RemoveNetwork", "removed network net7"),
     ("Control/RemoveNode", "removed node n2"),
