@@ -2,10 +2,12 @@
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_proto::NodeId;
@@ -13,6 +15,11 @@ use weft_proto::wire;
 
 /// How long a broken session is told of: as long as the leader may need to hear of it.
 const TOLD_FOR: Duration = Duration::from_secs(10);
+/// An agent that was asked to move and is still here so long after could not.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Between two looks at who is left.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Which agents hold a session with this manager. Kept in memory only: it is true again a heartbeat
 /// after a restart.
@@ -35,6 +42,8 @@ struct Entry {
     heard: Instant,
     applied: u64,
     replaced: CancellationToken,
+    moves: mpsc::Sender<wire::Move>,
+    asked: Option<Instant>,
 }
 
 /// A session's place. Dropping it frees the place, unless a newer session took it.
@@ -46,6 +55,8 @@ pub(super) struct Seat {
     pub(super) session: u64,
     /// Cancelled when a newer session of the same node began.
     pub(super) replaced: CancellationToken,
+    /// What its agent is to be asked.
+    pub(super) moves: mpsc::Receiver<wire::Move>,
     /// Its connection broke.
     broke: AtomicBool,
 }
@@ -82,6 +93,36 @@ impl Presence {
         self.seats.lock().taken.contains_key(&node)
     }
 
+    /// Asks as many agents as there are addresses to hold their session there instead, each at some
+    /// time `within`. Not the one of `own`, this manager's node, and nobody again so soon.
+    pub fn ask_to_move(&self, own: NodeId, to: &[String], within: Duration) {
+        let now = Instant::now();
+        let mut seats = self.seats.lock();
+        let lately = |at: &Instant| now.saturating_duration_since(*at) < ASK_AGAIN;
+        let free = seats.taken.iter_mut();
+        let free =
+            free.filter(|(node, entry)| **node != own && !entry.asked.as_ref().is_some_and(lately));
+        for ((node, entry), addr) in free.zip(to) {
+            tracing::info!(%node, to = addr, "this agent is asked to move");
+            entry.ask(vec![addr.clone()], within);
+        }
+    }
+
+    /// Asks all agents to go to any of `to`, and returns when they have, or after `within`.
+    pub async fn hand_over(&self, to: &[SocketAddr], within: Duration) {
+        let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+        let spread = within / 4;
+        for entry in self.seats.lock().taken.values_mut() {
+            entry.ask(to.clone(), spread);
+        }
+        let gone = async {
+            while self.count() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        drop(tokio::time::timeout(within, gone).await);
+    }
+
     /// Whether this very session goes on.
     pub(super) fn is_live(&self, node: NodeId, session: u64) -> bool {
         let seats = self.seats.lock();
@@ -94,6 +135,7 @@ impl Presence {
     /// Gives the node's place to a new session; an older one is told to end.
     pub(super) fn enter(self: &Arc<Self>, node: NodeId) -> Seat {
         let replaced = CancellationToken::new();
+        let (ask, moves) = mpsc::channel(1);
         let mut seats = self.seats.lock();
         seats.last += 1;
         let session = seats.last;
@@ -102,6 +144,8 @@ impl Presence {
             heard: Instant::now(),
             applied: 0,
             replaced: replaced.clone(),
+            moves: ask,
+            asked: None,
         };
         seats.broken.remove(&node);
         if let Some(old) = seats.taken.insert(node, entry) {
@@ -115,8 +159,21 @@ impl Presence {
             node,
             session,
             replaced,
+            moves,
             broke: AtomicBool::new(false),
         }
+    }
+}
+
+impl Entry {
+    fn ask(&mut self, manager_addrs: Vec<String>, within: Duration) {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        // One that was asked and has not read it yet is asked already.
+        let _ = self.moves.try_send(wire::Move {
+            manager_addrs,
+            within_ms,
+        });
+        self.asked = Some(Instant::now());
     }
 }
 

@@ -32,7 +32,10 @@ const READS: &[&str] = &[
 /// Calls that this test makes, in its order, and what is recorded of each.
 const CHANGES: &[(&str, &str)] = &[
     ("Ca/Issue", "created node n2"),
-    ("Membership/Announce", "changed node n2: manager at 192.0.2.7:2377"),
+    (
+        "Membership/Announce",
+        "changed node n2: manager at 192.0.2.7:2377",
+    ),
     ("Membership/Depart", "removed node n2"),
     ("Control/GetJoinToken", "rotated the manager token"),
     ("Control/UpdateNode", "changed node n1: availability pause"),
@@ -103,6 +106,7 @@ async fn change_everything(world: &World) {
     node.announce(announce).await.unwrap();
     // As a manager it could not go while it is no part of the log; so another one does.
     let remove = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target,
         force: true,
     };
@@ -110,6 +114,7 @@ async fn change_everything(world: &World) {
     let mut leaver = world.worker_at(3).await;
     leaver.depart(wire::DepartRequest {}).await.unwrap();
     let rotate = wire::GetJoinTokenRequest {
+        request_id: String::new(),
         role: wire::NodeRole::Manager.into(),
         rotate: true,
     };
@@ -142,14 +147,21 @@ async fn change_everything(world: &World) {
         ..wire::RollbackServiceRequest::default()
     };
     socket.rollback_service(rollback).await.unwrap();
-    let service = wire::RemoveServiceRequest { target };
+    let service = wire::RemoveServiceRequest {
+        target,
+        request_id: String::new(),
+    };
     socket.remove_service(service).await.unwrap();
     let target = "net7".to_owned();
-    let network = wire::RemoveNetworkRequest { target };
+    let network = wire::RemoveNetworkRequest {
+        target,
+        request_id: String::new(),
+    };
     socket.remove_network(network).await.unwrap();
     world.worker_at(4).await;
     let target = "n4".to_owned();
     let remove = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target,
         force: true,
     };
