@@ -1,5 +1,6 @@
 //! Services.
 
+use crate::allocator::check_host_ports;
 use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
 use crate::api::error::ApiError;
@@ -54,6 +55,7 @@ pub(super) fn create(
             name: spec.name,
         });
     }
+    check_host_ports(state, id, &spec.task.host_ports)?;
     let mut changes = guards(state, &spec);
     let service = Service {
         meta: Meta::default(),
@@ -130,6 +132,7 @@ fn write(
     old: &Service,
     mut service: Service,
 ) -> Result<Decision<Service>, ApiError> {
+    check_host_ports(state, old.id, &service.spec.task.host_ports)?;
     let mut changes = guards(state, &service.spec);
     service.vips = choose_vips(state, &service.spec, &old.vips)?;
     service.ports = choose_ports(state, old.id, &service.spec.ports, &old.ports)?;
@@ -178,7 +181,7 @@ fn read(state: &State, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError
             .map(|network| network.id)
             .map_err(|error| ConvertError::new(error.to_string()))
     })?;
-    port::check(&spec.ports)?;
+    port::check(&spec.ports, &spec.task.host_ports)?;
     mode::check(&spec)?;
     files::complete(state, &mut spec, None)?;
     Ok(spec)
