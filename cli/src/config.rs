@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use weft_proto::defaults;
 use weft_worker::runtime::shim::SHIM;
+use weft_worker::runtime::shim::TASK_EXEC;
 use weft_worker::runtime::shim::TASK_INIT;
 
 /// The command line as a whole.
@@ -60,7 +61,10 @@ pub(crate) fn parse() -> Cli {
 pub(crate) fn task_process() -> Option<impl Iterator<Item = OsString>> {
     let mut args = std::env::args_os().skip(1).peekable();
     let verb = args.peek()?;
-    (verb == SHIM || verb == TASK_INIT).then_some(args)
+    [SHIM, TASK_INIT, TASK_EXEC]
+        .iter()
+        .any(|known| verb == *known)
+        .then_some(args)
 }
 
 /// A variable of the environment, for `--env NAME`; `None` also when it is no text.
