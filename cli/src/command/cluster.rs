@@ -1,5 +1,6 @@
 //! `weft cluster`.
 
+use crate::client::Control;
 use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::output;
@@ -188,14 +189,13 @@ async fn join_token(context: &Context, args: &JoinTokenArgs) -> anyhow::Result<(
     let request = wire::GetJoinTokenRequest {
         role: wire::NodeRole::from(args.role).into(),
         rotate: args.rotate,
+        request_id: context.request_id(),
     };
-    let answer = context
-        .connect()
-        .await?
-        .control()
-        .get_join_token(request)
-        .await;
-    let answer = answer.map_err(Refused::from)?.into_inner();
+    let get = |mut control: Control| {
+        let request = request.clone();
+        async move { control.get_join_token(request).await }
+    };
+    let answer = context.connect().await?.repeat(get).await?;
     if args.quiet {
         return output::text(&answer.token);
     }

@@ -138,7 +138,7 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Resu
         NodeCommand::Update(args) => update(context, &client, args).await,
         NodeCommand::Promote(args) => role::run(&client, &args, Role::Manager).await,
         NodeCommand::Demote(args) => role::run(&client, &args, Role::Worker).await,
-        NodeCommand::Rm(args) => rm(&client, args).await,
+        NodeCommand::Rm(args) => rm(context, &client, args).await,
     }
 }
 
@@ -259,17 +259,22 @@ async fn update(context: &Context, client: &Client, args: UpdateArgs) -> anyhow:
     output::text(&node.unwrap_or_default().id)
 }
 
-async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<()> {
+async fn rm(context: &Context, client: &Client, args: RmArgs) -> anyhow::Result<()> {
     let before = fetch(client).await?;
     let managed = |id: &str| before.managers.members.iter().any(|m| m.node_id == id);
     let mut fewer = false;
     for target in args.targets {
         let request = wire::RemoveNodeRequest {
-            target,
+            // By its identifier, which is the answer too when this is sent again.
+            target: find(&before.all, &before.own, &target)?.id.to_string(),
             force: args.force,
+            request_id: context.request_id(),
         };
-        let answer = client.control().remove_node(request).await;
-        let id = answer.map_err(Refused::from)?.into_inner().node_id;
+        let remove = |mut control: Control| {
+            let request = request.clone();
+            async move { control.remove_node(request).await }
+        };
+        let id = client.repeat(remove).await?.node_id;
         fewer |= managed(&id);
         output::text(&id)?;
     }

@@ -30,6 +30,7 @@ fn manager(n: u16) -> Node {
 
 async fn remove(house: &House, target: &str, force: bool) -> Result<String, Status> {
     let request = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target: target.to_owned(),
         force,
     };
