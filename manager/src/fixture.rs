@@ -49,6 +49,7 @@ pub(crate) fn cluster() -> Cluster {
         manager_token: "m".to_owned(),
         next_raft_id: 2,
         settings: defaults::settings(),
+        keys_wanted: 0,
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn node(n: u16) -> Node {
             },
             runtimes: vec![Runtime::Process],
             generic: std::collections::BTreeMap::new(),
+            encrypts: false,
         },
         status: NodeStatus {
             state: NodeState::Ready,
@@ -82,6 +84,7 @@ pub(crate) fn node(n: u16) -> Node {
         number: NodeNumber::try_from(n).unwrap(),
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(n).unwrap())),
         manager: None,
+        tunnel_key: None,
     }
 }
 
@@ -95,6 +98,7 @@ pub(crate) fn network(n: u8) -> Network {
             subnet: None,
             internal: false,
             attachable: false,
+            encrypted: false,
         },
         vni: Vni::try_from(4096 + u32::from(n)).unwrap(),
         subnet: format!("10.0.{n}.0/24").parse().unwrap(),

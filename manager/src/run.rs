@@ -196,10 +196,11 @@ impl Manager {
             config.clock.clone(),
             config.entropy.clone(),
         );
-        let group = Arc::new(Group::new(raft.clone(), proposer.clone(), store.clone()));
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());
+        let group = Group::new(raft.clone(), proposer.clone(), store.clone(), liveness.clone());
+        let group = Arc::new(group);
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             proposer: proposer.clone(),

@@ -23,6 +23,7 @@ mod tls;
 mod token;
 mod token_secret;
 mod transport;
+mod tunnel;
 mod verify;
 mod when;
 
@@ -67,6 +68,9 @@ pub use transport::removed_status;
 pub use transport::says_removed;
 pub use transport::serve_incoming;
 pub use transport::server;
+pub use tunnel::TunnelKeyError;
+pub use tunnel::TunnelSecret;
+pub use tunnel::pair_key;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -6,11 +6,14 @@ use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::key::SecretKey;
+use crate::key::TunnelKey;
 use crate::name::Name;
 use crate::object::Task;
 use crate::spec::Protocol;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -30,6 +33,10 @@ pub enum Assignment {
     Published(PublishedRecord),
     /// A node of the routing mesh (itself too).
     Peer(PeerRecord),
+    /// Another node on an encrypted network that one of its tasks attaches to.
+    Tunnel(TunnelRecord),
+    /// Which keys of its tunnels count.
+    Epochs(EpochsRecord),
 }
 
 /// Which piece.
@@ -47,6 +54,10 @@ pub enum AssignmentKey {
     Published(Protocol, u16),
     /// A node.
     Peer(NodeId),
+    /// The tunnel to a node.
+    Tunnel(NodeId),
+    /// Which keys of tunnels count.
+    Epochs,
 }
 
 impl Assignment {
@@ -65,6 +76,8 @@ impl Assignment {
                 AssignmentKey::Published(published.protocol, published.port)
             }
             Assignment::Peer(peer) => AssignmentKey::Peer(peer.node),
+            Assignment::Tunnel(tunnel) => AssignmentKey::Tunnel(tunnel.node),
+            Assignment::Epochs(_) => AssignmentKey::Epochs,
         }
     }
 }
@@ -82,6 +95,8 @@ pub struct NetworkRecord {
     pub subnet: IpNet,
     /// No way out of the cluster.
     pub internal: bool,
+    /// Encrypted between nodes: a node that cannot do that must not carry it.
+    pub encrypted: bool,
 }
 
 /// A task on a network, wherever it runs.
@@ -157,6 +172,28 @@ pub struct PeerRecord {
     pub data_addr: IpAddr,
     /// The pool that its slice is part of.
     pub ingress_pool: Ipv4Net,
+}
+
+/// Another node that shares an encrypted network with the one that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelRecord {
+    /// Which node.
+    pub node: NodeId,
+    /// What is encrypted to it with.
+    pub public_key: TunnelKey,
+    /// Where it receives packets.
+    pub data_addr: IpAddr,
+    /// The keys of this very pair, by epoch.
+    pub keys: BTreeMap<u64, SecretKey>,
+}
+
+/// Which keys count, of all tunnels of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EpochsRecord {
+    /// The epoch that new handshakes use.
+    pub active: u64,
+    /// The newest epoch: the same, or one that is being distributed.
+    pub newest: u64,
 }
 
 /// A step of what an agent is told.

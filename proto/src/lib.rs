@@ -7,6 +7,7 @@ pub mod command;
 pub mod convert;
 pub mod defaults;
 mod id;
+pub mod key;
 pub mod name;
 pub mod object;
 mod role;

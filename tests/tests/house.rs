@@ -72,6 +72,7 @@ const MANAGER: &[Row] = &[
             "allocator",
             "entropy",
             "consensus",
+            "keys",
             "store",
             "propose",
         ],
@@ -96,7 +97,9 @@ const MANAGER: &[Row] = &[
         ],
         NO_ENGINE,
     ),
-    row("dispatcher", &["store", "propose", "logs"], NO_ENGINE),
+    row("dispatcher", &["store", "propose", "logs", "keys"], NO_ENGINE),
+    // Which keys there are and who is told which.
+    row("keys", &["store"], LOOPS),
     row(
         "ca",
         &[
@@ -148,7 +151,9 @@ const WORKER: &[Row] = &[
     // The runtime for what tasks wrote: logs go straight from disk to whom asked.
     row(
         "agent",
-        &["desired", "observed", "db", "describe", "runtime"],
+        &[
+            "desired", "observed", "db", "describe", "runtime", "keys",
+        ],
         NO_LINUX,
     ),
     row("describe", &[], NO_LINUX),
@@ -177,6 +182,7 @@ const WORKER: &[Row] = &[
     row("desired", &[], NO_LINUX),
     row("observed", &[], NO_LINUX),
     row("db", &["desired", "durable"], NO_LINUX),
+    row("keys", &["durable"], NO_LINUX),
     row("durable", &[], NO_LINUX),
     row("bin", ANY, &[]),
 ];

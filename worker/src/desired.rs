@@ -97,6 +97,8 @@ impl Desired {
                 self.published.insert((port.protocol, port.port), port);
             }
             Assignment::Peer(peer) => _ = self.peers.insert(peer.node, peer),
+            // Never here, where it would be saved: see `keys`.
+            Assignment::Tunnel(_) | Assignment::Epochs(_) => {}
         }
     }
 
@@ -110,6 +112,7 @@ impl Desired {
                 self.published.remove(&(protocol, port));
             }
             AssignmentKey::Peer(node) => _ = self.peers.remove(&node),
+            AssignmentKey::Tunnel(_) | AssignmentKey::Epochs => {}
         }
     }
 }
@@ -125,6 +128,7 @@ mod tests {
             vni: n.try_into().unwrap(),
             subnet: "10.0.1.0/24".parse().unwrap(),
             internal: false,
+            encrypted: false,
         })
     }
 

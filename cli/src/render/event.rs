@@ -4,6 +4,7 @@ use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use weft_proto::object::KeyPhase;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
@@ -79,12 +80,14 @@ pub(crate) struct Difference {
 
 /// Reads an object; `None` for one of a kind that is not known here.
 pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
+    let none = String::new();
     let (kind, id, meta) = match object.kind.as_ref()? {
         Kind::Cluster(cluster) => ("cluster", &cluster.id, &cluster.meta),
         Kind::Node(node) => ("node", &node.id, &node.meta),
         Kind::Network(network) => ("network", &network.id, &network.meta),
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
+        Kind::KeyRing(ring) => ("keys", &none, &ring.meta),
     };
     let key = Key {
         kind,
@@ -119,7 +122,20 @@ fn read(kind: Kind) -> (String, Value) {
             service.spec.name.to_string()
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
+        // Which there are; what they are is left out already.
+        Kind::KeyRing(ring) => (String::new(), keys(&ring)),
     }
+}
+
+/// The phase of each epoch.
+fn keys(ring: &wire::KeyRing) -> Value {
+    let epochs = ring.epochs.iter();
+    let phase = |epoch: &wire::KeyEpoch| KeyPhase::try_from(epoch.phase()).ok();
+    let phases = epochs.filter_map(|epoch| {
+        let phase = phase(epoch)?.to_string();
+        Some((format!("epoch {}", epoch.number), Value::String(phase)))
+    });
+    Value::Object(phases.collect())
 }
 
 /// Which object was removed.
@@ -130,6 +146,7 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Network(id) => ("network", id),
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
+        KeyKind::KeyRing(_) => ("keys", String::new()),
     };
     Some(Key { kind, id })
 }

@@ -37,6 +37,11 @@ pub(super) enum ApiError {
         theirs: IpNet,
         network: Name,
     },
+    #[error(
+        "network {0} cannot be encrypted: no node of this cluster can do that yet. Nothing was \
+         created; with \"--opt encrypted=false\" what its tasks say is in clear text between nodes"
+    )]
+    CannotEncrypt(Name),
     #[error("network {network} cannot be removed: it is used by {user}; {remedy}")]
     NetworkUsed {
         network: Name,
@@ -128,6 +133,7 @@ impl From<ApiError> for Status {
             ApiError::Propose(error) => error.into(),
             ApiError::NameTaken { .. } => Status::already_exists(text),
             ApiError::NetworkUsed { .. }
+            | ApiError::CannotEncrypt(_)
             | ApiError::NoPrevious { .. }
             | ApiError::NoWayBack { .. }
             | ApiError::NodeNotDown { .. }

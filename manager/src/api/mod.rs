@@ -10,6 +10,7 @@
 mod backup;
 mod cluster;
 mod error;
+mod keys;
 mod logs;
 mod members;
 mod mode;

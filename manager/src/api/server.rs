@@ -5,6 +5,7 @@ use crate::api::Replica;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
+use crate::api::keys;
 use crate::api::logs;
 use crate::api::network;
 use crate::api::node;
@@ -484,5 +485,39 @@ impl Control for ControlService {
         tracing::info!(revision = view.revision(), "a backup is taken");
         let parts = backup::parts(view, taken_at).await?;
         Ok(Response::new(stream::iter(parts).boxed()))
+    }
+
+    async fn get_keys(
+        &self,
+        request: Request<wire::GetKeysRequest>,
+    ) -> Answer<wire::GetKeysResponse> {
+        let view = self.read(request.into_inner().read).await?;
+        let mut answer = keys::get(&view, &self.members.keys_awaited())?;
+        answer.shown = self.shown(&view);
+        Ok(Response::new(answer))
+    }
+
+    async fn update_keys(
+        &self,
+        request: Request<wire::UpdateKeysRequest>,
+    ) -> Answer<wire::UpdateKeysResponse> {
+        let request = request.into_inner();
+        let wish = keys::Wish::read(&request)?;
+        let id = RequestId::read(&request.request_id)?.command("update keys");
+        let decide = |state: &State| wish.decide(state);
+        let (decided, view) = self.once(id, Basis::Fresh, decide).await?.parts();
+        let (epoch, every) = match (decided, view) {
+            (Some(decided), _) => (decided.epoch, decided.every),
+            (None, Some(view)) => {
+                let cluster = cluster::get(&view)?;
+                (cluster.keys_wanted, cluster.settings.key_rotation)
+            }
+            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
+        };
+        tracing::info!(epoch, ?every, rotate = request.rotate, "keys of the data plane");
+        Ok(Response::new(wire::UpdateKeysResponse {
+            epoch,
+            rotation_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),
+        }))
     }
 }

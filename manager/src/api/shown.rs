@@ -1,6 +1,7 @@
 //! Objects as callers get to see them.
 
 use crate::store::Item;
+use weft_proto::object::KeyRing;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -17,6 +18,23 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Network(network) => Kind::Network((&**network).into()),
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
+        Item::KeyRing(ring) => Kind::KeyRing(wire::KeyRing {
+            meta: Some(ring.meta.into()),
+            epochs: epochs(ring),
+        }),
     };
     wire::Object { kind: Some(kind) }
+}
+
+/// The epochs of a ring, without their keys.
+pub(super) fn epochs(ring: &KeyRing) -> Vec<wire::KeyEpoch> {
+    let epochs = ring.epochs.iter();
+    let shown = epochs.map(|epoch| wire::KeyEpoch {
+        number: epoch.number,
+        key: Vec::new(),
+        born_at_ms: epoch.born.as_millis(),
+        phase: wire::key_epoch::Phase::from(epoch.phase).into(),
+        since_ms: epoch.since.as_millis(),
+    });
+    shown.collect()
 }

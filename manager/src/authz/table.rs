@@ -41,6 +41,8 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Control/Watch", OPERATORS),
     ("/weft.v1.Control/StateHash", OPERATORS),
     ("/weft.v1.Control/Backup", LOCAL),
+    ("/weft.v1.Control/GetKeys", OPERATORS),
+    ("/weft.v1.Control/UpdateKeys", OPERATORS),
     ("/weft.v1.Dispatcher/Session", MEMBERS),
     ("/weft.v1.Local/Info", LOCAL),
     ("/weft.v1.Local/Init", LOCAL),

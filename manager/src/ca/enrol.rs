@@ -133,6 +133,8 @@ pub(crate) fn new_node(
         number,
         data_addr,
         manager,
+        // Its agent tells it.
+        tunnel_key: None,
     }
 }
 

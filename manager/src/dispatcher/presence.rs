@@ -34,6 +34,7 @@ struct Entry {
     session: u64,
     heard: Instant,
     applied: u64,
+    key_epoch: u64,
     replaced: CancellationToken,
 }
 
@@ -58,17 +59,20 @@ impl Presence {
         let mut seats = self.seats.lock();
         let recent = |at: &Instant| now.saturating_duration_since(*at) < TOLD_FOR;
         seats.broken.retain(|_, at| recent(at));
-        let heard = |node: &NodeId, at: Instant, applied_revision, gone| wire::Heard {
+        let heard = |node: &NodeId, at: Instant, applied_revision, key_epoch, gone| wire::Heard {
             node_id: node.to_string(),
             age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
                 .unwrap_or(u64::MAX),
             applied_revision,
             gone,
+            key_epoch,
         };
         let here = seats.taken.iter();
-        let here = here.map(|(node, entry)| heard(node, entry.heard, entry.applied, false));
+        let here = here.map(|(node, entry)| {
+            heard(node, entry.heard, entry.applied, entry.key_epoch, false)
+        });
         let broken = seats.broken.iter();
-        here.chain(broken.map(|(node, at)| heard(node, *at, 0, true)))
+        here.chain(broken.map(|(node, at)| heard(node, *at, 0, 0, true)))
             .collect()
     }
 
@@ -101,6 +105,7 @@ impl Presence {
             session,
             heard: Instant::now(),
             applied: 0,
+            key_epoch: 0,
             replaced: replaced.clone(),
         };
         seats.broken.remove(&node);
@@ -135,6 +140,18 @@ impl Seat {
         {
             entry.heard = Instant::now();
             entry.applied = applied.unwrap_or(entry.applied);
+        }
+    }
+}
+
+impl Seat {
+    /// The agent said that it holds the keys of the data plane up to `epoch`.
+    pub(super) fn holds_keys(&self, epoch: u64) {
+        let mut seats = self.presence.seats.lock();
+        if let Some(entry) = seats.taken.get_mut(&self.node)
+            && entry.session == self.session
+        {
+            entry.key_epoch = epoch;
         }
     }
 }

@@ -119,7 +119,13 @@ async fn introduce(
         .ok_or_else(gone)?;
     match first.kind {
         Some(FromAgent::Hello(hello)) => Introduction::read(hello),
-        Some(FromAgent::Heartbeat(_) | FromAgent::Status(_) | FromAgent::Log(_)) | None => {
+        Some(
+            FromAgent::Heartbeat(_)
+            | FromAgent::Status(_)
+            | FromAgent::Log(_)
+            | FromAgent::KeysHeld(_),
+        )
+        | None => {
             Err(Status::invalid_argument("a session begins with hello"))
         }
     }
@@ -243,6 +249,7 @@ impl Session<'_> {
             }
             Some(FromAgent::Status(report)) => self.report(report),
             Some(FromAgent::Log(chunk)) => self.logs.deliver(chunk),
+            Some(FromAgent::KeysHeld(held)) => self.seat.holds_keys(held.epoch),
             // What else an agent of another version says is no reason to end its session.
             Some(FromAgent::Hello(_)) | None => {}
         }

@@ -24,6 +24,8 @@ pub(crate) const BROKEN_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct Liveness {
     seen: Mutex<BTreeMap<NodeId, Seen>>,
+    /// Nodes that the leader waits for until it uses a new key of the data plane.
+    keys_awaited: Mutex<Vec<NodeId>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +33,8 @@ struct Seen {
     heard: Option<Instant>,
     /// When its session with some manager broke.
     broke: Option<Instant>,
+    /// It holds the keys of the data plane up to this epoch, as it said when it was heard last.
+    key_epoch: u64,
 }
 
 impl Liveness {
@@ -44,6 +48,9 @@ impl Liveness {
             let age = Duration::from_millis(heard.age_ms);
             let at = Some(now.checked_sub(age).unwrap_or(now));
             let known = seen.entry(node).or_default();
+            if !heard.gone && at >= known.heard {
+                known.key_epoch = heard.key_epoch;
+            }
             let last = if heard.gone {
                 &mut known.broke
             } else {
@@ -51,6 +58,24 @@ impl Liveness {
             };
             *last = at.max(*last);
         }
+    }
+
+    /// The newest epoch of the data plane's keys that each node holds.
+    pub(super) fn held(&self) -> BTreeMap<NodeId, u64> {
+        let seen = self.seen.lock();
+        seen.iter()
+            .map(|(node, seen)| (*node, seen.key_epoch))
+            .collect()
+    }
+
+    /// The leader waits for these nodes until it uses a new key.
+    pub fn await_keys(&self, nodes: Vec<NodeId>) {
+        *self.keys_awaited.lock() = nodes;
+    }
+
+    /// The nodes that the leader waits for until it uses a new key.
+    pub fn keys_awaited(&self) -> Vec<NodeId> {
+        self.keys_awaited.lock().clone()
     }
 
     /// Forgets everything: what an earlier term heard says nothing about now.
@@ -118,6 +143,7 @@ mod tests {
             age_ms: 0,
             applied_revision: 7,
             gone: false,
+            key_epoch: 0,
         }]
     }
 

@@ -5,6 +5,7 @@
 
 mod batch;
 mod control;
+mod keys;
 mod liveness;
 mod membership;
 mod office;

@@ -50,7 +50,12 @@ pub async fn report(
         let mut peer = proposer.peer(leader);
         let answer = timeout(PATIENCE, peer.presence(wire::PresenceRequest { heard })).await;
         match answer {
-            Ok(Ok(answer)) => told(answer.into_inner().answering),
+            Ok(Ok(answer)) => {
+                let answer = answer.into_inner();
+                let awaited = answer.keys_awaited.iter();
+                liveness.await_keys(awaited.filter_map(|node| node.parse().ok()).collect());
+                told(answer.answering);
+            }
             Ok(Err(status)) => {
                 tracing::debug!(%leader, %status, "the leader did not take the report; the next one follows");
             }

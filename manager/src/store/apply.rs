@@ -181,7 +181,7 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             }),
             Some(_) | None => Ok(()),
         },
-        Item::Cluster(_) | Item::Node(_) | Item::Service(_) => Ok(()),
+        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::KeyRing(_) => Ok(()),
     }
 }
 
@@ -209,6 +209,7 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
     };
     match key {
         ObjectKey::Cluster => Err(invalid("the cluster itself cannot be removed".to_owned())),
+        ObjectKey::KeyRing => Err(invalid("the key ring cannot be removed".to_owned())),
         ObjectKey::Network(id) => {
             let user = state
                 .services()
@@ -245,7 +246,7 @@ fn describe(state: &State, key: ObjectKey) -> String {
             .node(id)
             .map(|node| format!("node {}", node.description.hostname)),
         ObjectKey::Task(id) => state.task(id).map(|task| format!("task {}", task.name())),
-        ObjectKey::Cluster => None,
+        ObjectKey::Cluster | ObjectKey::KeyRing => None,
     }
     .unwrap_or_else(|| key.to_string())
 }

@@ -11,6 +11,7 @@ use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
+use weft_proto::key::TunnelKey;
 use weft_proto::spec::Protocol;
 
 /// Something that one object has for itself.
@@ -32,6 +33,8 @@ pub enum Claim {
     RaftId(u64),
     /// A task's address in the ingress pool.
     IngressAddress(Ipv4Addr),
+    /// A node's public key: with another's, a node could take that one's packets.
+    TunnelKey(TunnelKey),
 }
 
 impl Claim {
@@ -45,7 +48,8 @@ impl Claim {
             | Claim::Vni(_)
             | Claim::NodeNumber(_)
             | Claim::RaftId(_)
-            | Claim::IngressAddress(_) => None,
+            | Claim::IngressAddress(_)
+            | Claim::TunnelKey(_) => None,
         }
     }
 }
@@ -61,6 +65,7 @@ impl fmt::Display for Claim {
             Claim::NodeNumber(number) => write!(f, "node number {number}"),
             Claim::RaftId(id) => write!(f, "raft id {id}"),
             Claim::IngressAddress(addr) => write!(f, "ingress address {addr}"),
+            Claim::TunnelKey(key) => write!(f, "the tunnel key {key}"),
         }
     }
 }
@@ -68,12 +73,13 @@ impl fmt::Display for Claim {
 /// What an object has for itself. A task that ended has nothing any more.
 pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
     match item {
-        Item::Cluster(_) => Vec::new(),
+        Item::Cluster(_) | Item::KeyRing(_) => Vec::new(),
         Item::Node(node) => {
             let raft = node.manager.map(|manager| Claim::RaftId(manager.raft_id));
             [Claim::NodeNumber(node.number)]
                 .into_iter()
                 .chain(raft)
+                .chain(node.tunnel_key.map(Claim::TunnelKey))
                 .collect()
         }
         Item::Network(network) => {

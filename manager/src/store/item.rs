@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use weft_proto::object::Cluster;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -25,6 +26,8 @@ pub enum Item {
     Service(Arc<Service>),
     /// A task.
     Task(Arc<Task>),
+    /// The keys of the data plane.
+    KeyRing(Arc<KeyRing>),
 }
 
 impl Item {
@@ -36,6 +39,7 @@ impl Item {
             Item::Network(network) => ObjectKey::Network(network.id),
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
+            Item::KeyRing(_) => ObjectKey::KeyRing,
         }
     }
 
@@ -47,13 +51,14 @@ impl Item {
             Item::Network(network) => network.meta,
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
+            Item::KeyRing(ring) => ring.meta,
         }
     }
 
-    /// What people call it; empty for the cluster.
+    /// What people call it; empty for what there is only one of.
     pub fn name(&self) -> String {
         match self {
-            Item::Cluster(_) => String::new(),
+            Item::Cluster(_) | Item::KeyRing(_) => String::new(),
             Item::Node(node) => node.description.hostname.clone(),
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
@@ -70,6 +75,7 @@ impl From<Object> for Item {
             Object::Network(network) => Item::Network(Arc::new(network)),
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
+            Object::KeyRing(ring) => Item::KeyRing(Arc::new(ring)),
         }
     }
 }
@@ -83,6 +89,7 @@ impl From<&Item> for Object {
             Item::Network(network) => Object::Network(Network::clone(network)),
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
+            Item::KeyRing(ring) => Object::KeyRing(KeyRing::clone(ring)),
         }
     }
 }
@@ -96,6 +103,7 @@ impl From<&Item> for wire::Object {
             Item::Network(network) => Kind::Network((&**network).into()),
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
+            Item::KeyRing(ring) => Kind::KeyRing((&**ring).into()),
         };
         wire::Object { kind: Some(kind) }
     }

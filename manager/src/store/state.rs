@@ -22,6 +22,7 @@ use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
@@ -59,6 +60,7 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    key_ring: Option<Arc<KeyRing>>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -85,6 +87,11 @@ impl State {
     /// The cluster; `None` only before its first entry.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.cluster.as_ref()
+    }
+
+    /// The keys of the data plane; `None` before anything needed them.
+    pub fn key_ring(&self) -> Option<&Arc<KeyRing>> {
+        self.key_ring.as_ref()
     }
 
     /// All nodes, by id.
@@ -185,7 +192,8 @@ impl State {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
-            | ObjectKey::Service(_) => None,
+            | ObjectKey::Service(_)
+            | ObjectKey::KeyRing => None,
         })
     }
 
@@ -211,9 +219,11 @@ impl State {
                 }
                 Object::Task(task)
             }
-            Object::Cluster(_) | Object::Node(_) | Object::Network(_) | Object::Service(_) => {
-                object
-            }
+            Object::Cluster(_)
+            | Object::Node(_)
+            | Object::Network(_)
+            | Object::Service(_)
+            | Object::KeyRing(_) => object,
         }
     }
 
@@ -230,6 +240,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::KeyRing => self.key_ring.clone().map(Item::KeyRing),
         }
     }
 
@@ -241,6 +252,7 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.key_ring.iter().cloned().map(Item::KeyRing))
     }
 
     /// Commands applied lately, oldest first.
@@ -256,6 +268,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::KeyRing => self.key_ring.as_ref().map(|o| o.meta.version),
         }
     }
 
@@ -371,6 +384,7 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::KeyRing(ring) => self.key_ring = Some(ring),
         }
     }
 
@@ -410,6 +424,7 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::KeyRing(_) => self.key_ring = None,
         }
         Some(item)
     }

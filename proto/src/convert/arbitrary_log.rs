@@ -5,10 +5,12 @@ use crate::assignment::AssignmentKey;
 use crate::assignment::Assignments;
 use crate::assignment::Backend;
 use crate::assignment::EndpointRecord;
+use crate::assignment::EpochsRecord;
 use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
+use crate::assignment::TunnelRecord;
 use crate::command::AppliedCommand;
 use crate::command::Change;
 use crate::command::Command;
@@ -84,6 +86,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         network().prop_map(Object::from),
         service().prop_map(Object::from),
         task().prop_map(Object::from),
+        key_ring().prop_map(Object::from),
     ]
 }
 
@@ -94,6 +97,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         network_id().prop_map(ObjectKey::Network),
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
+        Just(ObjectKey::KeyRing),
     ]
 }
 
@@ -167,13 +171,15 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
 }
 
 fn network_record() -> impl Strategy<Value = NetworkRecord> {
-    (network_id(), name(), vni(), subnet(), any::<bool>()).prop_map(
-        |(id, name, vni, subnet, internal)| NetworkRecord {
+    let kind = (any::<bool>(), any::<bool>());
+    (network_id(), name(), vni(), subnet(), kind).prop_map(
+        |(id, name, vni, subnet, (internal, encrypted))| NetworkRecord {
             id,
             name,
             vni,
             subnet,
             internal,
+            encrypted,
         },
     )
 }
@@ -237,6 +243,18 @@ fn peer_record() -> impl Strategy<Value = PeerRecord> {
     )
 }
 
+fn tunnel_record() -> impl Strategy<Value = TunnelRecord> {
+    let keys = btree_map(any::<u64>(), secret_key(), 0..4);
+    (node_id(), tunnel_key(), ip(), keys).prop_map(|(node, public_key, data_addr, keys)| {
+        TunnelRecord {
+            node,
+            public_key,
+            data_addr,
+            keys,
+        }
+    })
+}
+
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
     prop_oneof![
         task().prop_map(|task| Assignment::Task(Box::new(task))),
@@ -245,6 +263,9 @@ pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
         service_record().prop_map(Assignment::Service),
         published_record().prop_map(Assignment::Published),
         peer_record().prop_map(Assignment::Peer),
+        tunnel_record().prop_map(Assignment::Tunnel),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(active, newest)| Assignment::Epochs(EpochsRecord { active, newest })),
     ]
 }
 

@@ -6,6 +6,7 @@ use crate::assignment::Assignments;
 use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::key_ring;
 use crate::convert::object::kind;
 use crate::convert::record;
 use crate::convert::task;
@@ -50,6 +51,8 @@ impl From<&Assignment> for wire::Assignment {
                 Assignment::Service(service) => Kind::Service(service.into()),
                 Assignment::Published(published) => Kind::Published(published.into()),
                 Assignment::Peer(peer) => Kind::Peer(peer.into()),
+                Assignment::Tunnel(tunnel) => Kind::Tunnel(tunnel.into()),
+                Assignment::Epochs(epochs) => Kind::Epochs(epochs.into()),
             }),
         }
     }
@@ -75,6 +78,10 @@ fn read_one(wire: wire::Assignment) -> Result<Assignment, ConvertError> {
         Kind::Peer(wire) => record::read_peer(wire)
             .map(Assignment::Peer)
             .map_err(|e| e.within("peer")),
+        Kind::Tunnel(wire) => key_ring::read_tunnel(wire)
+            .map(Assignment::Tunnel)
+            .map_err(|e| e.within("tunnel")),
+        Kind::Epochs(wire) => Ok(Assignment::Epochs(wire.into())),
     }
 }
 
@@ -101,6 +108,8 @@ impl From<&AssignmentKey> for wire::AssignmentKey {
                     })
                 }
                 AssignmentKey::Peer(id) => KeyKind::Peer(id.to_string()),
+                AssignmentKey::Tunnel(id) => KeyKind::Tunnel(id.to_string()),
+                AssignmentKey::Epochs => KeyKind::Epochs(true),
             }),
         }
     }
@@ -123,6 +132,8 @@ fn read_key(wire: wire::AssignmentKey) -> Result<AssignmentKey, ConvertError> {
             field::port("published.port", key.port)?,
         ),
         KeyKind::Peer(id) => AssignmentKey::Peer(field::parse("peer", &id)?),
+        KeyKind::Tunnel(id) => AssignmentKey::Tunnel(field::parse("tunnel", &id)?),
+        KeyKind::Epochs(_) => AssignmentKey::Epochs,
     })
 }
 

@@ -8,6 +8,10 @@ use std::time::Duration;
 pub const MAX_REPLICAS: u32 = 10_000;
 /// Longest time a task has to end: a node that is drained must become empty within a day.
 pub const MAX_STOP_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// How often keys of the data plane are made anew. Twice a second could not be acknowledged by all;
+/// after a month nobody remembers that they should be.
+pub const KEY_ROTATIONS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
 /// Prefix lengths of an IPv4 subnet. A /29 holds a network address, a broadcast address, a virtual
 /// address and five tasks; nothing shorter than a /8 is free for private use (RFC 1918).
 pub const SUBNET_PREFIXES_V4: RangeInclusive<u8> = 8..=29;

@@ -4,6 +4,7 @@ use crate::convert::ConvertError;
 use crate::convert::cluster;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::key_ring;
 use crate::convert::network;
 use crate::convert::node;
 use crate::convert::service;
@@ -45,6 +46,7 @@ impl From<&Object> for wire::Object {
                 Object::Network(network) => Kind::Network(network.into()),
                 Object::Service(service) => Kind::Service(service.into()),
                 Object::Task(task) => Kind::Task(task.into()),
+                Object::KeyRing(ring) => Kind::KeyRing(ring.into()),
             }),
         }
     }
@@ -57,6 +59,7 @@ pub(super) fn read(wire: wire::Object) -> Result<Object, ConvertError> {
         Kind::Network(wire) => inner("network", network::read(wire)).map(Object::Network),
         Kind::Service(wire) => inner("service", service::read(wire)).map(Object::Service),
         Kind::Task(wire) => inner("task", task::read(wire)).map(Object::Task),
+        Kind::KeyRing(wire) => inner("key_ring", key_ring::read(wire)).map(Object::KeyRing),
     }
 }
 
@@ -82,6 +85,7 @@ impl From<&ObjectKey> for wire::ObjectKey {
                 ObjectKey::Network(id) => KeyKind::Network(id.to_string()),
                 ObjectKey::Service(id) => KeyKind::Service(id.to_string()),
                 ObjectKey::Task(id) => KeyKind::Task(id.to_string()),
+                ObjectKey::KeyRing => KeyKind::KeyRing(true),
             }),
         }
     }
@@ -94,6 +98,7 @@ pub(super) fn read_key(wire: wire::ObjectKey) -> Result<ObjectKey, ConvertError>
         KeyKind::Network(id) => ObjectKey::Network(field::parse("network", &id)?),
         KeyKind::Service(id) => ObjectKey::Service(field::parse("service", &id)?),
         KeyKind::Task(id) => ObjectKey::Task(field::parse("task", &id)?),
+        KeyKind::KeyRing(_) => ObjectKey::KeyRing,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The objects of the cluster's state.
 
 mod cluster;
+mod key_ring;
 mod network;
 mod node;
 mod removed;
@@ -9,6 +10,9 @@ mod task;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
+pub use key_ring::KeyEpoch;
+pub use key_ring::KeyPhase;
+pub use key_ring::KeyRing;
 pub use network::Network;
 pub use node::ManagerStatus;
 pub use node::Node;
@@ -61,6 +65,8 @@ pub enum Object {
     Service(Service),
     /// A task.
     Task(Task),
+    /// The keys of the data plane; there is one ring, or none yet.
+    KeyRing(KeyRing),
 }
 
 /// Which object.
@@ -76,6 +82,8 @@ pub enum ObjectKey {
     Service(ServiceId),
     /// A task.
     Task(TaskId),
+    /// The keys of the data plane.
+    KeyRing,
 }
 
 impl Object {
@@ -87,6 +95,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.id),
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
+            Object::KeyRing(_) => ObjectKey::KeyRing,
         }
     }
 
@@ -98,6 +107,7 @@ impl Object {
             Object::Network(network) => network.meta,
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
+            Object::KeyRing(ring) => ring.meta,
         }
     }
 
@@ -110,6 +120,7 @@ impl Object {
             Object::Network(network) => network.meta = meta,
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
+            Object::KeyRing(ring) => ring.meta = meta,
         }
         self
     }
@@ -123,6 +134,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
+            ObjectKey::KeyRing => f.write_str("key ring"),
         }
     }
 }
@@ -136,4 +148,4 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task);
+into_object!(Cluster, Node, Network, Service, Task, KeyRing);

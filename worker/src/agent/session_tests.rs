@@ -8,6 +8,7 @@ use crate::desired::Desired;
 use crate::fixture::desired;
 use crate::fixture::node_id;
 use crate::fixture::status;
+use crate::fixture::tunnel_key;
 use crate::fixture::task;
 use crate::fixture::task_id;
 use crate::runtime::Runtime;
@@ -36,10 +37,12 @@ impl Node {
         let told = watch::Sender::new(Told::default());
         let runtime = Arc::new(FakeRuntime::new());
         let agent = Agent {
+            keys: watch::Sender::default(),
             hello: Hello {
                 node: node_id(),
                 description: crate::describe::describe("host".to_owned(), "0.1.0"),
                 data_addr: "192.0.2.7".parse().unwrap(),
+                tunnel_key: tunnel_key(1),
             },
             managers: Managers::new(managers, first),
             dial: Arc::new(|addr| {
