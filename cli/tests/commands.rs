@@ -214,7 +214,9 @@ fn what_servers_refuse_is_shown_in_their_words_only() {
     );
     assert!(refused(&fake, "service ps ghost").contains("there is no service \"ghost\""));
     assert!(refused(&fake, "node inspect n9").contains("there is no node \"n9\""));
-    assert!(refused(&fake, "network create --opt encrypted=true n").contains("later release"));
+    assert!(
+        refused(&fake, "network create --opt encrypted=maybe n").contains("neither yes nor no")
+    );
     assert!(fake.memory.lock().unwrap().networks.is_empty());
     fake.memory.lock().unwrap().worker = true;
     assert!(refused(&fake, "node ls").contains("there is one at 192.0.2.9:2377"));

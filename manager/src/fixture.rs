@@ -13,6 +13,8 @@ use weft_proto::TaskId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
 use weft_proto::defaults;
+use weft_proto::key::SecretKey;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::*;
 use weft_proto::spec::*;
 use weft_proto::task_state::DesiredState;
@@ -85,6 +87,26 @@ pub(crate) fn node(n: u16) -> Node {
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(n).unwrap())),
         manager: None,
         tunnel_key: None,
+    }
+}
+
+/// The public key of node `n`.
+pub(crate) fn tunnel_key(n: u16) -> TunnelKey {
+    TunnelKey::try_from([n.to_be_bytes(); 16].concat().as_slice()).unwrap()
+}
+
+/// A ring of keys, each different from the others.
+pub(crate) fn key_ring(epochs: &[(u8, KeyPhase)]) -> KeyRing {
+    let epoch = |(number, phase): &(u8, KeyPhase)| KeyEpoch {
+        number: u64::from(*number),
+        key: SecretKey::new([200 - *number; 32]),
+        born: Timestamp::default(),
+        phase: *phase,
+        since: Timestamp::default(),
+    };
+    KeyRing {
+        meta: Meta::default(),
+        epochs: epochs.iter().map(epoch).collect(),
     }
 }
 

@@ -199,7 +199,12 @@ impl Manager {
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());
-        let group = Group::new(raft.clone(), proposer.clone(), store.clone(), liveness.clone());
+        let group = Group::new(
+            raft.clone(),
+            proposer.clone(),
+            store.clone(),
+            liveness.clone(),
+        );
         let group = Arc::new(group);
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),

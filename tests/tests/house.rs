@@ -97,7 +97,11 @@ const MANAGER: &[Row] = &[
         ],
         NO_ENGINE,
     ),
-    row("dispatcher", &["store", "propose", "logs", "keys"], NO_ENGINE),
+    row(
+        "dispatcher",
+        &["store", "propose", "logs", "keys"],
+        NO_ENGINE,
+    ),
     // Which keys there are and who is told which.
     row("keys", &["store"], LOOPS),
     row(
@@ -151,9 +155,7 @@ const WORKER: &[Row] = &[
     // The runtime for what tasks wrote: logs go straight from disk to whom asked.
     row(
         "agent",
-        &[
-            "desired", "observed", "db", "describe", "runtime", "keys",
-        ],
+        &["desired", "observed", "db", "describe", "runtime", "keys"],
         NO_LINUX,
     ),
     row("describe", &[], NO_LINUX),

@@ -2,6 +2,8 @@
 
 use crate::client::Refused;
 use crate::command::context::Context;
+use crate::command::keys;
+use crate::command::keys::KeysArgs;
 use crate::command::output;
 use crate::command::output::Format;
 use crate::command::recovery;
@@ -26,6 +28,8 @@ pub(crate) enum ClusterCommand {
     Leave(LeaveArgs),
     /// Print how to join as a worker or as a manager
     JoinToken(JoinTokenArgs),
+    /// Show the keys of encrypted networks, or make a new one
+    Keys(KeysArgs),
     /// Show this node's place in the cluster, and the cluster's settings
     Info(InfoArgs),
     /// Write the cluster's whole state to a file, while it runs; on a manager
@@ -119,6 +123,7 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Join(args) => join(context, args).await,
         ClusterCommand::Leave(args) => leave(context, &args).await,
         ClusterCommand::JoinToken(args) => join_token(context, &args).await,
+        ClusterCommand::Keys(args) => keys::run(context, &args).await,
         ClusterCommand::Info(args) => info(context, &args).await,
         ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
         ClusterCommand::Restore(args) => recovery::restore(context, args).await,

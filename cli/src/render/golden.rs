@@ -196,8 +196,8 @@ fn services_say_how_many_of_their_tasks_run_and_which_ports_answer() {
     assert_eq!(service::inspect(&service, counts, UPDATED, &name), SERVICE);
 }
 
-const NETWORKS: &str = r"ID             NAME   DRIVER    SUBNET        VNI    INTERNAL
-000000000000   net    overlay   10.0.1.0/24   4097   yes";
+const NETWORKS: &str = r"ID             NAME   DRIVER    SUBNET        VNI    INTERNAL   ENCRYPTED
+000000000000   net    overlay   10.0.1.0/24   4097   yes        no";
 
 #[test]
 fn networks_show_their_subnets() {
@@ -210,6 +210,7 @@ fn networks_show_their_subnets() {
             subnet: None,
             internal: true,
             attachable: false,
+            encrypted: false,
         },
         vni: Vni::try_from(4097).unwrap(),
         subnet: "10.0.1.0/24".parse().unwrap(),

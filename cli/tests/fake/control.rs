@@ -386,4 +386,15 @@ impl Control for Server {
         };
         Ok(Response::new(Box::pin(tokio_stream::iter([Ok(part)]))))
     }
+
+    async fn get_keys(&self, _: Request<wire::GetKeysRequest>) -> Answer<wire::GetKeysResponse> {
+        Ok(Response::new(wire::GetKeysResponse::default()))
+    }
+
+    async fn update_keys(
+        &self,
+        _: Request<wire::UpdateKeysRequest>,
+    ) -> Answer<wire::UpdateKeysResponse> {
+        Err(Status::unimplemented("the fake has no keys"))
+    }
 }

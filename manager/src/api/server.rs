@@ -514,7 +514,12 @@ impl Control for ControlService {
             }
             (None, None) => return Err(ApiError::MadeAndGone("change").into()),
         };
-        tracing::info!(epoch, ?every, rotate = request.rotate, "keys of the data plane");
+        tracing::info!(
+            epoch,
+            ?every,
+            rotate = request.rotate,
+            "keys of the data plane"
+        );
         Ok(Response::new(wire::UpdateKeysResponse {
             epoch,
             rotation_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),

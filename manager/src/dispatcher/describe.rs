@@ -58,12 +58,13 @@ impl Introduction {
         }
         description.runtimes.dedup();
         description.generic = known(std::mem::take(&mut description.generic));
-        let tunnel_key = match hello.tunnel_key.as_slice() {
-            [] => None,
-            bytes => Some(TunnelKey::try_from(bytes).map_err(|error| {
-                Status::invalid_argument(format!("hello.tunnel_key {error}"))
-            })?),
-        };
+        let tunnel_key =
+            match hello.tunnel_key.as_slice() {
+                [] => None,
+                bytes => Some(TunnelKey::try_from(bytes).map_err(|error| {
+                    Status::invalid_argument(format!("hello.tunnel_key {error}"))
+                })?),
+            };
         Ok(Introduction {
             description,
             data_addr,

@@ -68,9 +68,8 @@ impl Presence {
             key_epoch,
         };
         let here = seats.taken.iter();
-        let here = here.map(|(node, entry)| {
-            heard(node, entry.heard, entry.applied, entry.key_epoch, false)
-        });
+        let here = here
+            .map(|(node, entry)| heard(node, entry.heard, entry.applied, entry.key_epoch, false));
         let broken = seats.broken.iter();
         here.chain(broken.map(|(node, at)| heard(node, *at, 0, 0, true)))
             .collect()

@@ -125,9 +125,7 @@ async fn introduce(
             | FromAgent::Log(_)
             | FromAgent::KeysHeld(_),
         )
-        | None => {
-            Err(Status::invalid_argument("a session begins with hello"))
-        }
+        | None => Err(Status::invalid_argument("a session begins with hello")),
     }
 }
 

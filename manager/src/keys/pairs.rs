@@ -66,7 +66,9 @@ impl Tunnels {
     /// Everything that a node with these tunnels is told of them.
     pub fn all(&self) -> impl Iterator<Item = Assignment> + '_ {
         let tunnels = self.peers.keys().filter_map(|peer| self.tunnel(*peer));
-        [Assignment::Epochs(self.epochs())].into_iter().chain(tunnels)
+        [Assignment::Epochs(self.epochs())]
+            .into_iter()
+            .chain(tunnels)
     }
 
     /// What differs for somebody who was told `old`.

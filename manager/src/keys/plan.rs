@@ -68,7 +68,10 @@ pub fn plan(
             ..KeyRing::default()
         };
         return Plan {
-            changes: needed.then(|| Change::create(first())).into_iter().collect(),
+            changes: needed
+                .then(|| Change::create(first()))
+                .into_iter()
+                .collect(),
             ..Plan::default()
         };
     };
@@ -85,7 +88,8 @@ pub fn plan(
             }
         }
         None => {
-            let old_enough = |newest: &KeyEpoch| apart(now, newest.born) >= cluster.settings.key_rotation;
+            let old_enough =
+                |newest: &KeyEpoch| apart(now, newest.born) >= cluster.settings.key_rotation;
             if wanted > ring.newest() || ring.epochs.last().is_none_or(old_enough) {
                 let next = epoch(ring.newest() + 1, new_key(), KeyPhase::Distributing, now);
                 ring.epochs.push(next);

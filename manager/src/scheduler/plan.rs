@@ -204,9 +204,8 @@ impl Round<'_> {
         let Some(info) = self.index.get(node) else {
             return;
         };
-        let refusal =
-            refuse_at_all(info, &task.spec, self.is_encrypted(task))
-                .or_else(|| refuse_more(info, task.service, &task.spec));
+        let refusal = refuse_at_all(info, &task.spec, self.is_encrypted(task))
+            .or_else(|| refuse_more(info, task.service, &task.spec));
         match refusal {
             Some(refusal) => {
                 let hostname = &info.node.description.hostname;

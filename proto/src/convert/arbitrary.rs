@@ -149,17 +149,26 @@ pub(super) fn settings() -> impl Strategy<Value = ClusterSettings> {
     let ttl = (1..=u64::MAX).prop_map(Duration::from_millis);
     let rotation = (1_000u64..=30 * 24 * 3_600_000).prop_map(Duration::from_millis);
     let times = (ttl, rotation);
-    (vec(subnet(), 0..3), 8u8..=120, any::<u32>(), 8u8..=24, times).prop_map(
-        |(address_pools, subnet_prefix, bits, prefix, (certificate_ttl, key_rotation))| ClusterSettings {
-            address_pools,
-            subnet_prefix,
-            ingress_pool: Ipv4Net::new(Ipv4Addr::from_bits(bits), prefix)
-                .unwrap()
-                .trunc(),
-            certificate_ttl,
-            key_rotation,
-        },
+    (
+        vec(subnet(), 0..3),
+        8u8..=120,
+        any::<u32>(),
+        8u8..=24,
+        times,
     )
+        .prop_map(
+            |(address_pools, subnet_prefix, bits, prefix, (certificate_ttl, key_rotation))| {
+                ClusterSettings {
+                    address_pools,
+                    subnet_prefix,
+                    ingress_pool: Ipv4Net::new(Ipv4Addr::from_bits(bits), prefix)
+                        .unwrap()
+                        .trunc(),
+                    certificate_ttl,
+                    key_rotation,
+                }
+            },
+        )
 }
 
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
@@ -279,14 +288,16 @@ pub(super) fn network_spec() -> impl Strategy<Value = NetworkSpec> {
         option::of(subnet()),
         (any::<bool>(), any::<bool>(), any::<bool>()),
     )
-        .prop_map(|(name, labels, subnet, (internal, attachable, encrypted))| NetworkSpec {
-            name,
-            labels,
-            subnet,
-            internal,
-            attachable,
-            encrypted,
-        })
+        .prop_map(
+            |(name, labels, subnet, (internal, attachable, encrypted))| NetworkSpec {
+                name,
+                labels,
+                subnet,
+                internal,
+                attachable,
+                encrypted,
+            },
+        )
 }
 
 pub(super) fn network() -> impl Strategy<Value = Network> {

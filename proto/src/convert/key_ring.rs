@@ -71,9 +71,8 @@ fn read_epoch(wire: wire::KeyEpoch) -> Result<KeyEpoch, ConvertError> {
 /// Wipes what it was read from.
 fn secret(field: &str, bytes: Vec<u8>) -> Result<SecretKey, ConvertError> {
     let bytes = Zeroizing::new(bytes);
-    SecretKey::from_slice(&bytes).ok_or_else(|| {
-        ConvertError::at(field, format!("has {} bytes, not {KEY_LEN}", bytes.len()))
-    })
+    SecretKey::from_slice(&bytes)
+        .ok_or_else(|| ConvertError::at(field, format!("has {} bytes, not {KEY_LEN}", bytes.len())))
 }
 
 /// A public key that must be there.

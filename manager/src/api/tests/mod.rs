@@ -1,6 +1,7 @@
 //! The calls over a store in memory.
 
 mod cluster;
+mod keys;
 mod logs;
 mod mode;
 mod network;
