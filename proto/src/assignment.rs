@@ -2,6 +2,7 @@
 
 use crate::addr::NodeNumber;
 use crate::addr::Vni;
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
@@ -9,7 +10,10 @@ use crate::id::TaskId;
 use crate::key::SecretKey;
 use crate::key::TunnelKey;
 use crate::name::Name;
+use crate::object::Data;
 use crate::object::Task;
+use crate::spec::MaterialKind;
+use crate::spec::MaterialName;
 use crate::spec::Protocol;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
@@ -33,6 +37,8 @@ pub enum Assignment {
     Published(PublishedRecord),
     /// A node of the routing mesh (itself too).
     Peer(PeerRecord),
+    /// A secret or config that one of its tasks finds as a file.
+    Material(MaterialRecord),
     /// Another node on an encrypted network that one of its tasks attaches to.
     Tunnel(TunnelRecord),
     /// Which keys of its tunnels count.
@@ -54,6 +60,8 @@ pub enum AssignmentKey {
     Published(Protocol, u16),
     /// A node.
     Peer(NodeId),
+    /// A version of a secret or config.
+    Material(MaterialId, u64),
     /// The tunnel to a node.
     Tunnel(NodeId),
     /// Which keys of tunnels count.
@@ -76,6 +84,7 @@ impl Assignment {
                 AssignmentKey::Published(published.protocol, published.port)
             }
             Assignment::Peer(peer) => AssignmentKey::Peer(peer.node),
+            Assignment::Material(record) => AssignmentKey::Material(record.id, record.version),
             Assignment::Tunnel(tunnel) => AssignmentKey::Tunnel(tunnel.node),
             Assignment::Epochs(_) => AssignmentKey::Epochs,
         }
@@ -172,6 +181,23 @@ pub struct PeerRecord {
     pub data_addr: IpAddr,
     /// The pool that its slice is part of.
     pub ingress_pool: Ipv4Net,
+}
+
+/// One version of a secret or config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaterialRecord {
+    /// Secret or config.
+    pub kind: MaterialKind,
+    /// Which.
+    pub id: MaterialId,
+    /// Which version of its data.
+    pub version: u64,
+    /// Its name, for people.
+    pub name: MaterialName,
+    /// Placeholders in its data are to be filled in.
+    pub template: bool,
+    /// The bytes.
+    pub data: Data,
 }
 
 /// Another node that shares an encrypted network with the one that is told.

@@ -59,8 +59,13 @@ impl FromStr for Filter {
                 "network" => Ok(Filter::Kind(wire::ObjectKind::Network)),
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
+                "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
+                "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
                 "keys" => Ok(Filter::Kind(wire::ObjectKind::KeyRing)),
-                _ => Err("is of no kind: cluster, node, network, service, task or keys".to_owned()),
+                _ => Err(
+                    "is of no kind: cluster, node, network, service, task, secret, config or keys"
+                        .to_owned(),
+                ),
             },
             ("name", name) if !name.is_empty() => Ok(Filter::Name(name.to_owned())),
             ("action", action @ ("create" | "update" | "remove")) => {

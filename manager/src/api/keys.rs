@@ -49,6 +49,14 @@ impl Wish {
         })
     }
 
+    /// What it is, for those who look at who did what.
+    pub(super) fn words(self) -> String {
+        let every = self.every.map(|every| format!("a new one every {every:?}"));
+        let now = self.rotate.then(|| "a new one now".to_owned());
+        let parts: Vec<String> = now.into_iter().chain(every).collect();
+        format!("keys of encrypted networks: {}", parts.join(", "))
+    }
+
     /// The leader makes the key: here it is only written down that there should be one. While one
     /// is being distributed, that is the new one.
     pub(super) fn decide(self, state: &State) -> Result<Decision<Decided>, ApiError> {

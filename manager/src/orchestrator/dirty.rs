@@ -73,7 +73,10 @@ pub fn affected(before: &State, after: &State, changed: &[ObjectKey]) -> Dirty {
             ObjectKey::Node(id) => {
                 nodes.insert(id);
             }
-            ObjectKey::Cluster | ObjectKey::Network(_) | ObjectKey::KeyRing => {}
+            ObjectKey::Cluster
+            | ObjectKey::Network(_)
+            | ObjectKey::Material(..)
+            | ObjectKey::KeyRing => {}
         }
     }
     nodes.retain(|id| matters(before, after, *id));

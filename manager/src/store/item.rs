@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use weft_proto::object::Cluster;
 use weft_proto::object::KeyRing;
+use weft_proto::object::Material;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -10,6 +11,7 @@ use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -26,6 +28,8 @@ pub enum Item {
     Service(Arc<Service>),
     /// A task.
     Task(Arc<Task>),
+    /// A secret or a config.
+    Material(Arc<Material>),
     /// The keys of the data plane.
     KeyRing(Arc<KeyRing>),
 }
@@ -39,6 +43,7 @@ impl Item {
             Item::Network(network) => ObjectKey::Network(network.id),
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
+            Item::Material(material) => material.key(),
             Item::KeyRing(_) => ObjectKey::KeyRing,
         }
     }
@@ -51,6 +56,7 @@ impl Item {
             Item::Network(network) => network.meta,
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
+            Item::Material(material) => material.meta,
             Item::KeyRing(ring) => ring.meta,
         }
     }
@@ -63,6 +69,7 @@ impl Item {
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
+            Item::Material(material) => material.spec.name.to_string(),
         }
     }
 }
@@ -75,6 +82,7 @@ impl From<Object> for Item {
             Object::Network(network) => Item::Network(Arc::new(network)),
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
+            Object::Material(material) => Item::Material(Arc::new(material)),
             Object::KeyRing(ring) => Item::KeyRing(Arc::new(ring)),
         }
     }
@@ -89,6 +97,7 @@ impl From<&Item> for Object {
             Item::Network(network) => Object::Network(Network::clone(network)),
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
+            Item::Material(material) => Object::Material(Material::clone(material)),
             Item::KeyRing(ring) => Object::KeyRing(KeyRing::clone(ring)),
         }
     }
@@ -103,6 +112,10 @@ impl From<&Item> for wire::Object {
             Item::Network(network) => Kind::Network((&**network).into()),
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
+            Item::Material(material) => match material.kind {
+                MaterialKind::Secret => Kind::Secret((&**material).into()),
+                MaterialKind::Config => Kind::Config((&**material).into()),
+            },
             Item::KeyRing(ring) => Kind::KeyRing((&**ring).into()),
         };
         wire::Object { kind: Some(kind) }

@@ -14,15 +14,18 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
 use weft_proto::object::KeyRing;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
@@ -60,6 +63,7 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    materials: Table<MaterialId, Material>,
     key_ring: Option<Arc<KeyRing>>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
@@ -69,6 +73,7 @@ pub struct State {
     removed: RedBlackTreeMapSync<NodeId, Arc<RemovedNode>>,
     removed_order: QueueSync<NodeId>,
     resting: RedBlackTreeMapSync<(NetworkId, IpAddr), NodeId>,
+    pub(super) audit: QueueSync<Arc<AuditRecord>>,
 }
 
 impl State {
@@ -155,6 +160,16 @@ impl State {
         self.tasks.get(&id)
     }
 
+    /// All secrets and configs, by id.
+    pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
+        self.materials.values()
+    }
+
+    /// One secret or config.
+    pub fn material(&self, id: MaterialId) -> Option<&Arc<Material>> {
+        self.materials.get(&id)
+    }
+
     /// The tasks of a service, also of one that is gone.
     pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
         let (first, last) = (TaskId::from_entropy(0), last_task());
@@ -193,12 +208,14 @@ impl State {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
+            | ObjectKey::Material(..)
             | ObjectKey::KeyRing => None,
         })
     }
 
     /// The same object, but a task that is made after its service's spec shares that spec instead
-    /// of having one of its own: a hundred thousand tasks hold one.
+    /// of having one of its own: a hundred thousand tasks hold one. A version of a secret or config
+    /// that comes without its data keeps what it has: nobody sends it twice.
     pub(super) fn share(&self, object: Object) -> Object {
         match object {
             Object::Task(mut task) => {
@@ -218,6 +235,16 @@ impl State {
                     task.spec = spec;
                 }
                 Object::Task(task)
+            }
+            Object::Material(mut material) => {
+                let known = self.materials.get(&material.id);
+                for (number, version) in &mut material.versions {
+                    let known = known.and_then(|known| known.versions.get(number));
+                    if let (true, Some(known)) = (version.data.bytes().is_empty(), known) {
+                        version.data = known.data.clone();
+                    }
+                }
+                Object::Material(material)
             }
             Object::Cluster(_)
             | Object::Node(_)
@@ -240,6 +267,10 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::Material(kind, id) => {
+                let found = self.materials.get(&id).filter(|found| found.kind == kind);
+                found.cloned().map(Item::Material)
+            }
             ObjectKey::KeyRing => self.key_ring.clone().map(Item::KeyRing),
         }
     }
@@ -252,6 +283,7 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.materials.values().cloned().map(Item::Material))
             .chain(self.key_ring.iter().cloned().map(Item::KeyRing))
     }
 
@@ -268,6 +300,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
             ObjectKey::KeyRing => self.key_ring.as_ref().map(|o| o.meta.version),
         }
     }
@@ -284,6 +317,7 @@ impl State {
                 .removed_in_order()
                 .map(|node| RemovedNode::clone(node))
                 .collect(),
+            audit: self.audit().map(|one| AuditRecord::clone(one)).collect(),
         }
     }
 
@@ -316,6 +350,12 @@ impl State {
                 ..StoreSnapshot::default()
             })?;
         }
+        for record in self.audit() {
+            piece(StoreSnapshot {
+                audit: vec![AuditRecord::clone(record)],
+                ..StoreSnapshot::default()
+            })?;
+        }
         Ok(())
     }
 
@@ -340,6 +380,9 @@ impl State {
         }
         for node in piece.removed {
             self.bury(node);
+        }
+        for record in piece.audit {
+            self.witnessed(record);
         }
     }
 
@@ -384,6 +427,7 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::Material(material) => self.materials.insert_mut(material.id, material),
             Item::KeyRing(ring) => self.key_ring = Some(ring),
         }
     }
@@ -424,6 +468,7 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::Material(material) => _ = self.materials.remove_mut(&material.id),
             Item::KeyRing(_) => self.key_ring = None,
         }
         Some(item)

@@ -7,6 +7,7 @@ use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::key_ring;
+use crate::convert::material;
 use crate::convert::object::kind;
 use crate::convert::record;
 use crate::convert::task;
@@ -51,6 +52,7 @@ impl From<&Assignment> for wire::Assignment {
                 Assignment::Service(service) => Kind::Service(service.into()),
                 Assignment::Published(published) => Kind::Published(published.into()),
                 Assignment::Peer(peer) => Kind::Peer(peer.into()),
+                Assignment::Material(record) => Kind::Material(record.into()),
                 Assignment::Tunnel(tunnel) => Kind::Tunnel(tunnel.into()),
                 Assignment::Epochs(epochs) => Kind::Epochs(epochs.into()),
             }),
@@ -78,6 +80,9 @@ fn read_one(wire: wire::Assignment) -> Result<Assignment, ConvertError> {
         Kind::Peer(wire) => record::read_peer(wire)
             .map(Assignment::Peer)
             .map_err(|e| e.within("peer")),
+        Kind::Material(wire) => material::read_record(wire)
+            .map(Assignment::Material)
+            .map_err(|e| e.within("material")),
         Kind::Tunnel(wire) => key_ring::read_tunnel(wire)
             .map(Assignment::Tunnel)
             .map_err(|e| e.within("tunnel")),
@@ -108,6 +113,10 @@ impl From<&AssignmentKey> for wire::AssignmentKey {
                     })
                 }
                 AssignmentKey::Peer(id) => KeyKind::Peer(id.to_string()),
+                AssignmentKey::Material(id, version) => KeyKind::Material(wire::MaterialKey {
+                    id: id.to_string(),
+                    version: *version,
+                }),
                 AssignmentKey::Tunnel(id) => KeyKind::Tunnel(id.to_string()),
                 AssignmentKey::Epochs => KeyKind::Epochs(true),
             }),
@@ -132,6 +141,9 @@ fn read_key(wire: wire::AssignmentKey) -> Result<AssignmentKey, ConvertError> {
             field::port("published.port", key.port)?,
         ),
         KeyKind::Peer(id) => AssignmentKey::Peer(field::parse("peer", &id)?),
+        KeyKind::Material(key) => {
+            AssignmentKey::Material(field::parse("material.id", &key.id)?, key.version)
+        }
         KeyKind::Tunnel(id) => AssignmentKey::Tunnel(field::parse("tunnel", &id)?),
         KeyKind::Epochs(_) => AssignmentKey::Epochs,
     })

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod key_ring;
+mod material;
 mod network;
 mod node;
 mod removed;
@@ -13,6 +14,9 @@ pub use cluster::ClusterSettings;
 pub use key_ring::KeyEpoch;
 pub use key_ring::KeyPhase;
 pub use key_ring::KeyRing;
+pub use material::Data;
+pub use material::Material;
+pub use material::MaterialVersion;
 pub use network::Network;
 pub use node::ManagerStatus;
 pub use node::Node;
@@ -27,10 +31,12 @@ pub use service::UpdateStatus;
 pub use task::Task;
 pub use task::TaskStatus;
 
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
@@ -65,6 +71,8 @@ pub enum Object {
     Service(Service),
     /// A task.
     Task(Task),
+    /// A secret or a config.
+    Material(Material),
     /// The keys of the data plane; there is one ring, or none yet.
     KeyRing(KeyRing),
 }
@@ -82,6 +90,8 @@ pub enum ObjectKey {
     Service(ServiceId),
     /// A task.
     Task(TaskId),
+    /// A secret or a config.
+    Material(MaterialKind, MaterialId),
     /// The keys of the data plane.
     KeyRing,
 }
@@ -95,6 +105,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.id),
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
+            Object::Material(material) => material.key(),
             Object::KeyRing(_) => ObjectKey::KeyRing,
         }
     }
@@ -107,6 +118,7 @@ impl Object {
             Object::Network(network) => network.meta,
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
+            Object::Material(material) => material.meta,
             Object::KeyRing(ring) => ring.meta,
         }
     }
@@ -120,6 +132,7 @@ impl Object {
             Object::Network(network) => network.meta = meta,
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
+            Object::Material(material) => material.meta = meta,
             Object::KeyRing(ring) => ring.meta = meta,
         }
         self
@@ -134,6 +147,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
+            ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
             ObjectKey::KeyRing => f.write_str("key ring"),
         }
     }
@@ -148,4 +162,4 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task, KeyRing);
+into_object!(Cluster, Node, Network, Service, Task, Material, KeyRing);

@@ -260,9 +260,13 @@ impl Book {
 fn content(object: &wire::Object) -> Option<(u32, Content)> {
     match object.kind.as_ref()? {
         Kind::Service(service) => register(service),
-        Kind::Cluster(_) | Kind::Node(_) | Kind::Network(_) | Kind::Task(_) | Kind::KeyRing(_) => {
-            None
-        }
+        Kind::Cluster(_)
+        | Kind::Node(_)
+        | Kind::Network(_)
+        | Kind::Task(_)
+        | Kind::Secret(_)
+        | Kind::Config(_)
+        | Kind::KeyRing(_) => None,
     }
 }
 
@@ -280,6 +284,14 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
             service.meta.as_ref()?.version,
         ),
         Kind::Task(task) => (format!("task/{}", task.id), task.meta.as_ref()?.version),
+        Kind::Secret(secret) => (
+            format!("secret/{}", secret.id),
+            secret.meta.as_ref()?.version,
+        ),
+        Kind::Config(config) => (
+            format!("config/{}", config.id),
+            config.meta.as_ref()?.version,
+        ),
         Kind::KeyRing(ring) => ("keys".to_owned(), ring.meta.as_ref()?.version),
     };
     let mut hasher = DefaultHasher::new();
@@ -294,6 +306,8 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Network(id) => format!("network/{id}"),
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
+        KeyKind::Secret(id) => format!("secret/{id}"),
+        KeyKind::Config(id) => format!("config/{id}"),
         KeyKind::KeyRing(_) => "keys".to_owned(),
     })
 }

@@ -39,6 +39,7 @@ impl KeyTable {
                 | AssignmentKey::Endpoint(..)
                 | AssignmentKey::Service(..)
                 | AssignmentKey::Published(..)
+                | AssignmentKey::Material(..)
                 | AssignmentKey::Peer(_) => {}
             }
         }
@@ -51,6 +52,7 @@ impl KeyTable {
                 | Assignment::Endpoint(_)
                 | Assignment::Service(_)
                 | Assignment::Published(_)
+                | Assignment::Material(_)
                 | Assignment::Peer(_) => {}
             }
         }

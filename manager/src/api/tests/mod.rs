@@ -3,6 +3,7 @@
 mod cluster;
 mod keys;
 mod logs;
+mod material;
 mod mode;
 mod network;
 mod node;

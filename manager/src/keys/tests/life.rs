@@ -133,6 +133,7 @@ impl World {
             id: CommandId::from_entropy(u128::from(index)),
             at: self.now(),
             changes,
+            actor: None,
         };
         let applied = apply(&self.state, index, &command);
         applied.result.unwrap();

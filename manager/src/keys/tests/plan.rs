@@ -59,6 +59,7 @@ impl World {
             id: CommandId::from_entropy(u128::from(revision)),
             at: self.now,
             changes,
+            actor: None,
         };
         let applied = apply(&self.state, revision, &command);
         applied.result.unwrap();
