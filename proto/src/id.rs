@@ -137,6 +137,10 @@ id_type!(
     NetworkId
 );
 id_type!(
+    /// A person who uses a cluster. Never given to another person.
+    UserId
+);
+id_type!(
     /// One proposal to the log. A retried proposal keeps its id and is applied once.
     CommandId
 );

@@ -8,6 +8,7 @@ use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
@@ -85,6 +86,7 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Network(network) => ("network", &network.id, &network.meta),
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
+        Kind::User(user) => ("user", &user.id, &user.meta),
     };
     let key = Key {
         kind,
@@ -119,6 +121,7 @@ fn read(kind: Kind) -> (String, Value) {
             service.spec.name.to_string()
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
+        Kind::User(user) => body(User::try_from(user).ok(), |user| user.name.to_string()),
     }
 }
 
@@ -130,6 +133,7 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Network(id) => ("network", id),
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
+        KeyKind::User(id) => ("user", id),
     };
     Some(Key { kind, id })
 }

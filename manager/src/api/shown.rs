@@ -17,6 +17,7 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Network(network) => Kind::Network((&**network).into()),
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
+        Item::User(user) => Kind::User((&**user).into()),
     };
     wire::Object { kind: Some(kind) }
 }

@@ -63,6 +63,8 @@ impl News {
                 }
                 ObjectKey::Service(id) => digest.service(*id),
                 ObjectKey::Cluster => digest.cluster(),
+                // No node needs to know who people are.
+                ObjectKey::User(_) => {}
             }
         }
         digest.endpoints();

@@ -189,7 +189,7 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             }),
             Some(_) | None => Ok(()),
         },
-        Item::Cluster(_) | Item::Node(_) | Item::Service(_) => Ok(()),
+        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::User(_) => Ok(()),
     }
 }
 
@@ -236,7 +236,10 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
                 (None, None) => Ok(()),
             }
         }
-        ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) => Ok(()),
+        ObjectKey::Node(_)
+        | ObjectKey::Service(_)
+        | ObjectKey::Task(_)
+        | ObjectKey::User(_) => Ok(()),
     }
 }
 
@@ -253,6 +256,7 @@ fn describe(state: &State, key: ObjectKey) -> String {
             .node(id)
             .map(|node| format!("node {}", node.description.hostname)),
         ObjectKey::Task(id) => state.task(id).map(|task| format!("task {}", task.name())),
+        ObjectKey::User(id) => state.user(id).map(|user| format!("user {}", user.name)),
         ObjectKey::Cluster => None,
     }
     .unwrap_or_else(|| key.to_string())

@@ -9,6 +9,7 @@ use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -25,6 +26,8 @@ pub enum Item {
     Service(Arc<Service>),
     /// A task.
     Task(Arc<Task>),
+    /// A person.
+    User(Arc<User>),
 }
 
 impl Item {
@@ -36,6 +39,7 @@ impl Item {
             Item::Network(network) => ObjectKey::Network(network.id),
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
+            Item::User(user) => ObjectKey::User(user.id),
         }
     }
 
@@ -47,6 +51,7 @@ impl Item {
             Item::Network(network) => network.meta,
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
+            Item::User(user) => user.meta,
         }
     }
 
@@ -58,6 +63,7 @@ impl Item {
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
+            Item::User(user) => user.name.to_string(),
         }
     }
 }
@@ -70,6 +76,7 @@ impl From<Object> for Item {
             Object::Network(network) => Item::Network(Arc::new(network)),
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
+            Object::User(user) => Item::User(Arc::new(user)),
         }
     }
 }
@@ -83,6 +90,7 @@ impl From<&Item> for Object {
             Item::Network(network) => Object::Network(Network::clone(network)),
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
+            Item::User(user) => Object::User(User::clone(user)),
         }
     }
 }
@@ -96,6 +104,7 @@ impl From<&Item> for wire::Object {
             Item::Network(network) => Kind::Network((&**network).into()),
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
+            Item::User(user) => Kind::User((&**user).into()),
         };
         wire::Object { kind: Some(kind) }
     }

@@ -18,6 +18,7 @@ use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::UserId;
 use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
@@ -30,6 +31,7 @@ use weft_proto::object::ObjectKey;
 use weft_proto::object::RemovedNode;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::time::Timestamp;
 
 /// How long a command is remembered so that a retried one is recognised, by the times stamped into
@@ -60,6 +62,7 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    users: Table<UserId, User>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -150,6 +153,16 @@ impl State {
         self.tasks.get(&id)
     }
 
+    /// All people, by id.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// One of them.
+    pub fn user(&self, id: UserId) -> Option<&Arc<User>> {
+        self.users.get(&id)
+    }
+
     /// The tasks of a service, also of one that is gone.
     pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
         let (first, last) = (TaskId::from_entropy(0), last_task());
@@ -187,7 +200,8 @@ impl State {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
-            | ObjectKey::Service(_) => None,
+            | ObjectKey::Service(_)
+            | ObjectKey::User(_) => None,
         })
     }
 
@@ -213,9 +227,11 @@ impl State {
                 }
                 Object::Task(task)
             }
-            Object::Cluster(_) | Object::Node(_) | Object::Network(_) | Object::Service(_) => {
-                object
-            }
+            Object::Cluster(_)
+            | Object::Node(_)
+            | Object::Network(_)
+            | Object::Service(_)
+            | Object::User(_) => object,
         }
     }
 
@@ -232,6 +248,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::User(id) => self.users.get(&id).cloned().map(Item::User),
         }
     }
 
@@ -243,6 +260,7 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.users.values().cloned().map(Item::User))
     }
 
     /// Commands applied lately, oldest first.
@@ -258,6 +276,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::User(id) => self.users.get(&id).map(|o| o.meta.version),
         }
     }
 
@@ -383,6 +402,7 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::User(user) => self.users.insert_mut(user.id, user),
         }
     }
 
@@ -422,6 +442,7 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::User(user) => _ = self.users.remove_mut(&user.id),
         }
         Some(item)
     }

@@ -5,6 +5,7 @@ use crate::command::ConflictKind;
 use crate::convert::ConvertError;
 use crate::object::NodeState;
 use crate::object::UpdateState;
+use crate::object::UserRole;
 use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::EndpointMode;
@@ -105,6 +106,15 @@ same_variants!(
         RollbackCompleted
     },
     "use a state of an update"
+);
+same_variants!(
+    wire::UserRole,
+    UserRole {
+        Viewer,
+        Operator,
+        Admin
+    },
+    "use viewer, operator or admin"
 );
 same_variants!(wire::Runtime, Runtime { Process }, "use process");
 same_variants!(

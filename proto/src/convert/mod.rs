@@ -24,6 +24,7 @@ mod snapshot_stream;
 mod task;
 mod task_spec;
 mod update;
+mod user;
 
 #[cfg(test)]
 mod arbitrary;

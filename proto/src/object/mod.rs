@@ -6,6 +6,7 @@ mod node;
 mod removed;
 mod service;
 mod task;
+mod user;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
@@ -22,11 +23,16 @@ pub use service::UpdateState;
 pub use service::UpdateStatus;
 pub use task::Task;
 pub use task::TaskStatus;
+pub use user::KeyDigest;
+pub use user::ParseUserRoleError;
+pub use user::User;
+pub use user::UserRole;
 
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::id::UserId;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
@@ -61,6 +67,8 @@ pub enum Object {
     Service(Service),
     /// A task.
     Task(Task),
+    /// A person.
+    User(User),
 }
 
 /// Which object.
@@ -76,6 +84,8 @@ pub enum ObjectKey {
     Service(ServiceId),
     /// A task.
     Task(TaskId),
+    /// A person.
+    User(UserId),
 }
 
 impl Object {
@@ -87,6 +97,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.id),
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
+            Object::User(user) => ObjectKey::User(user.id),
         }
     }
 
@@ -98,6 +109,7 @@ impl Object {
             Object::Network(network) => network.meta,
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
+            Object::User(user) => user.meta,
         }
     }
 
@@ -110,6 +122,7 @@ impl Object {
             Object::Network(network) => network.meta = meta,
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
+            Object::User(user) => user.meta = meta,
         }
         self
     }
@@ -123,6 +136,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
+            ObjectKey::User(id) => write!(f, "user {id}"),
         }
     }
 }
@@ -136,4 +150,4 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task);
+into_object!(Cluster, Node, Network, Service, Task, User);
