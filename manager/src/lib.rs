@@ -15,6 +15,7 @@ pub mod logs;
 pub mod managers;
 pub mod orchestrator;
 pub mod peer;
+pub mod people;
 pub mod propose;
 pub mod quorum;
 pub mod recovery;

@@ -292,6 +292,11 @@ impl CertificateChain {
         pem_of(&self.0)
     }
 
+    /// Until when the first of them is valid; `None` for one that cannot be read.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        Some(validity_of(self.0.first()?)?.1)
+    }
+
     /// The certificates, leaf first.
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.0
