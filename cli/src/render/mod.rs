@@ -12,3 +12,4 @@ mod table;
 pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod unit;
+pub(crate) mod user;
