@@ -26,6 +26,7 @@ const READS: &[&str] = &[
     "Control/StateHash",
     "Control/Backup",
     "Control/ListAudit",
+    "Control/ListUsers",
     "Membership/GetStanding",
 ];
 
@@ -43,6 +44,10 @@ const CHANGES: &[(&str, &str)] = &[
     ("Control/RemoveService", "removed service svc1"),
     ("Control/RemoveNetwork", "removed network net7"),
     ("Control/RemoveNode", "removed node n2"),
+    ("Control/CreateUser", "created user alice"),
+    ("Control/RenewUser", "changed user alice: certificate renewed"),
+    ("Control/UpdateUser", "changed user alice: role viewer"),
+    ("Control/RemoveUser", "removed user alice"),
 ];
 
 /// What people and joining nodes may call. What managers and agents do among themselves is no
@@ -154,6 +159,26 @@ async fn change_everything(world: &World) {
         force: true,
     };
     socket.remove_node(remove).await.unwrap();
+    change_people(world, &mut socket).await;
+}
+
+async fn change_people(world: &World, socket: &mut Socket) {
+    let (channel, key) = world.person("alice", wire::UserRole::Operator, "").await;
+    // Certificates end at whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let renew = wire::RenewUserRequest {
+        csr_der: weft_pki::certificate_request(&key).unwrap(),
+    };
+    ControlClient::new(channel).renew_user(renew).await.unwrap();
+    let target = "alice".to_owned();
+    let update = wire::UpdateUserRequest {
+        target: target.clone(),
+        role: Some(wire::UserRole::Viewer.into()),
+        ..wire::UpdateUserRequest::default()
+    };
+    socket.update_user(update).await.unwrap();
+    let remove = wire::RemoveUserRequest { target };
+    socket.remove_user(remove).await.unwrap();
 }
 
 #[tokio::test]
@@ -181,10 +206,11 @@ async fn every_call_that_changes_something_leaves_a_record() {
         let (who, from) = (&actor.identity, &actor.origin);
         match actor.call.as_str() {
             "Ca/Issue" => assert_eq!(who, "token/worker"),
+            "Control/RenewUser" => assert!(who.ends_with("/user/alice"), "{who}"),
             call if call.starts_with("Membership/") => assert!(who.contains("/worker/"), "{who}"),
             _ => assert_eq!(who, "local"),
         }
-        let socket = actor.call.starts_with("Control/");
+        let socket = actor.call.starts_with("Control/") && actor.call != "Control/RenewUser";
         let right = if socket { "socket of n1" } else { "127.0.0.1:" };
         assert!(from.starts_with(right), "{record:?}");
     }

@@ -24,7 +24,12 @@ const CEILING: Duration = Duration::from_secs(60);
 
 impl World {
     /// A user by the node's own socket.
-    async fn person(&self, name: &str, role: UserRole, stack: &str) -> Channel {
+    pub(super) async fn person(
+        &self,
+        name: &str,
+        role: UserRole,
+        stack: &str,
+    ) -> (Channel, PrivateKey) {
         let key = PrivateKey::generate().unwrap();
         let request = wire::CreateUserRequest {
             name: name.to_owned(),
@@ -36,8 +41,17 @@ impl World {
         let made = self.socket().create_user(request).await.unwrap();
         let certificate = made.into_inner().certificate.unwrap();
         let chain = CertificateChain::from_der(certificate.chain_der).unwrap();
-        let own = UserCredentials::new(key, chain, vec![self.root.clone()]).unwrap();
-        user_channel(self.addr, Arc::new(own))
+        let own = UserCredentials::new(key.clone(), chain, vec![self.root.clone()]).unwrap();
+        (user_channel(self.addr, Arc::new(own)), key)
+    }
+
+    async fn control_of(
+        &self,
+        name: &str,
+        role: UserRole,
+        stack: &str,
+    ) -> ControlClient<Channel> {
+        ControlClient::new(self.person(name, role, stack).await.0)
     }
 }
 
@@ -88,10 +102,10 @@ fn create(spec: wire::ServiceSpec) -> wire::CreateServiceRequest {
 async fn each_role_may_do_what_the_table_says_and_the_audit_log_names_who_did() {
     let dir = tempfile::tempdir().unwrap();
     let world = founded(&dir.path().join("raft")).await;
-    let viewer_channel = world.person("vera", UserRole::Viewer, "").await;
+    let (viewer_channel, _) = world.person("vera", UserRole::Viewer, "").await;
     let mut viewer = ControlClient::new(viewer_channel.clone());
-    let mut operator = ControlClient::new(world.person("otto", UserRole::Operator, "").await);
-    let mut admin = ControlClient::new(world.person("ada", UserRole::Admin, "").await);
+    let mut operator = world.control_of("otto", UserRole::Operator, "").await;
+    let mut admin = world.control_of("ada", UserRole::Admin, "").await;
     let list = wire::ListNodesRequest::default;
     for person in [&mut viewer, &mut operator, &mut admin] {
         person.list_nodes(list()).await.unwrap();
@@ -134,7 +148,7 @@ async fn each_role_may_do_what_the_table_says_and_the_audit_log_names_who_did() 
 async fn a_user_who_was_removed_is_cut_and_another_of_her_name_is_somebody_else() {
     let dir = tempfile::tempdir().unwrap();
     let world = founded(&dir.path().join("raft")).await;
-    let mut old = ControlClient::new(world.person("alice", UserRole::Operator, "").await);
+    let mut old = world.control_of("alice", UserRole::Operator, "").await;
     let watch = old.watch(wire::WatchRequest::default()).await.unwrap();
     let mut watch = watch.into_inner();
     watch.message().await.unwrap().unwrap();
@@ -152,7 +166,7 @@ async fn a_user_who_was_removed_is_cut_and_another_of_her_name_is_somebody_else(
     denied::<()>(Err(end), "rights of user alice");
     let list = wire::ListNodesRequest::default;
     denied(old.list_nodes(list()).await, "was removed");
-    let mut new = ControlClient::new(world.person("alice", UserRole::Viewer, "").await);
+    let mut new = world.control_of("alice", UserRole::Viewer, "").await;
     new.list_nodes(list()).await.unwrap();
     denied(old.list_nodes(list()).await, "another certificate");
     let promoted = wire::UpdateUserRequest {
@@ -173,7 +187,7 @@ async fn a_person_of_a_stack_sees_and_changes_nothing_else() {
     let mut socket = world.socket();
     socket.create_network(network(9, None)).await.unwrap();
     socket.create_service(create(service(9, None, ""))).await.unwrap();
-    let mut carol = ControlClient::new(world.person("carol", UserRole::Operator, "shop").await);
+    let mut carol = world.control_of("carol", UserRole::Operator, "shop").await;
     denied(carol.create_network(network(1, None)).await, "--label weft.stack=shop");
     carol.create_network(network(1, Some("shop"))).await.unwrap();
     denied(carol.create_service(create(service(1, None, ""))).await, "weft.stack=shop");
