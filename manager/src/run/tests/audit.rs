@@ -164,19 +164,19 @@ async fn change_everything(world: &World) {
 
 async fn change_people(world: &World, socket: &mut Socket) {
     let (channel, key) = world.person("alice", wire::UserRole::Operator, "").await;
-    // Certificates end at whole seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let renew = wire::RenewUserRequest {
-        csr_der: weft_pki::certificate_request(&key).unwrap(),
-    };
-    ControlClient::new(channel).renew_user(renew).await.unwrap();
     let target = "alice".to_owned();
     let update = wire::UpdateUserRequest {
         target: target.clone(),
         role: Some(wire::UserRole::Viewer.into()),
+        // So that the next certificate ends at another time.
+        ttl_ms: Some(3_600_000),
         ..wire::UpdateUserRequest::default()
     };
     socket.update_user(update).await.unwrap();
+    let renew = wire::RenewUserRequest {
+        csr_der: weft_pki::certificate_request(&key).unwrap(),
+    };
+    ControlClient::new(channel).renew_user(renew).await.unwrap();
     let remove = wire::RemoveUserRequest { target };
     socket.remove_user(remove).await.unwrap();
 }
