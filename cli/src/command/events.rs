@@ -114,7 +114,7 @@ pub(super) async fn run(context: &Context, args: &EventsArgs) -> anyhow::Result<
                     client = Some(again);
                     continue;
                 }
-                Err(unreachable) => unreachable.into(),
+                Err(unreachable) => unreachable,
             },
         };
         let refused = broken.downcast_ref::<Refused>();
