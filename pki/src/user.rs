@@ -257,6 +257,46 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_person_is_no_node_and_a_node_no_person() {
+        let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_184_566);
+        let hour = std::time::Duration::from_secs(3600);
+        let cluster = ClusterId::from_entropy(7);
+        let root = crate::Root::create(cluster, now).unwrap();
+        let key = PrivateKey::generate().unwrap();
+        let csr = crate::certificate_request(&key).unwrap();
+        let alice = identity(7, "alice");
+        let hers = crate::issue_user(&root, &csr, &alice, now, hour).unwrap();
+        let node = NodeIdentity {
+            cluster,
+            role: weft_proto::Role::Manager,
+            node: weft_proto::NodeId::from_entropy(1),
+        };
+        let its = crate::issue(&root, &csr, &node, now, hour).unwrap();
+        let trusted = root.cert().clone();
+        let roots = vec![trusted.clone()];
+        let own = UserCredentials::new(key.clone(), hers.clone(), roots.clone()).unwrap();
+        assert_eq!(own.identity(), &alice);
+        assert_eq!(Some(own.not_after()), hers.not_after());
+        assert!(matches!(
+            UserCredentials::new(key.clone(), its.clone(), roots),
+            Err(CredentialsError::NotAUser(_))
+        ));
+        assert!(matches!(
+            crate::Credentials::new(key.clone(), hers.clone(), trusted),
+            Err(CredentialsError::Identity(_))
+        ));
+        // Both are for the same key, which is what the state knows a person by.
+        let digest = |chain: &CertificateChain| key_digest(&chain.certificates()[0]).unwrap();
+        assert_eq!(digest(&hers), digest(&its));
+        let other = crate::Root::create(cluster, now).unwrap();
+        let strangers = vec![other.cert().clone()];
+        assert!(matches!(
+            UserCredentials::new(key, hers, strangers),
+            Err(CredentialsError::OtherRoot(_))
+        ));
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text: String) {

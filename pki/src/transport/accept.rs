@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::io;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,6 +255,7 @@ impl<K: Clone + Eq + Hash> Drop for Guest<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     #[test]
     fn one_address_cannot_take_all_places_and_gets_them_back() {
