@@ -156,12 +156,17 @@ impl<S> Authorize<S> {
 
 pin_project! {
     /// A call that was admitted.
-    #[derive(Debug)]
     pub struct Served<F> {
         #[pin]
         call: TaskLocalFuture<Option<Arc<Acting>>, F>,
         // Ends the answer of a person.
         until: Option<BoxFuture<'static, Status>>,
+    }
+}
+
+impl<F> fmt::Debug for Served<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
     }
 }
 
