@@ -34,9 +34,13 @@ pub(crate) struct Contexts {
 pub(crate) enum ContextError {
     #[error("there is no directory for contexts: set HOME or WEFT_CONFIG")]
     NoDirectory,
-    #[error("there is no context {name}: \"weft context ls\" shows all, \"weft context import FILE\" adds one")]
+    #[error(
+        "there is no context {name}: \"weft context ls\" shows all, \"weft context import FILE\" adds one"
+    )]
     Absent { name: Name },
-    #[error("there is a context {name} already: choose another --name, or remove that one first (weft context rm {name})")]
+    #[error(
+        "there is a context {name} already: choose another --name, or remove that one first (weft context rm {name})"
+    )]
     Taken { name: Name },
     #[error("a context cannot be called {LOCAL}: that is the socket of this machine; give --name")]
     Reserved,

@@ -7,9 +7,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use ending::Ending;
 pub use layer::Authorize;
 pub use layer::AuthorizeLayer;
-pub use ending::Ending;
 pub use table::authorize;
 pub use table::authorize_stack;
 

@@ -54,7 +54,10 @@ impl FromStr for UserIdentity {
                 return None;
             }
             let name = parts.next()?.parse().ok()?;
-            parts.next().is_none().then_some(UserIdentity { cluster, name })
+            parts
+                .next()
+                .is_none()
+                .then_some(UserIdentity { cluster, name })
         };
         parse().ok_or_else(|| bad(uri))
     }

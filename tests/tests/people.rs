@@ -58,7 +58,10 @@ impl Desk<'_> {
         let (done, _, err) = self.weft(args)?;
         ensure!(!done, "weft {args:?} was accepted");
         for word in words {
-            ensure!(err.contains(word), "weft {args:?} says {err:?}, without {word:?}");
+            ensure!(
+                err.contains(word),
+                "weft {args:?} says {err:?}, without {word:?}"
+            );
         }
         for inside in ["panicked", "Status {", "transport error"] {
             ensure!(!err.contains(inside), "weft {args:?} says {err:?}");
@@ -95,42 +98,86 @@ fn a_person_works_from_her_own_machine_as_far_as_her_role_goes() -> anyhow::Resu
     hired(&cluster, &desk, "vera", &["--role", "viewer"])?;
     hired(&cluster, &desk, "otto", &["--role", "operator"])?;
     hired(&cluster, &desk, "ada", &["--role", "admin", "--ttl", "1h"])?;
-    hired(&cluster, &desk, "carol", &["--role", "operator", "--stack", "shop"])?;
+    hired(
+        &cluster,
+        &desk,
+        "carol",
+        &["--role", "operator", "--stack", "shop"],
+    )?;
 
     // What each may do, and what she hears about the rest.
     let nodes: Value = serde_json::from_str(&desk.ok(&[
-        "--context", "vera", "node", "ls", "--format", "json",
+        "--context",
+        "vera",
+        "node",
+        "ls",
+        "--format",
+        "json",
     ])?)?;
     assert_eq!(contract::ready_nodes(&nodes), 3);
-    let create = ["service", "create", "-d", "--name", "web", "--", "sleep", "1000"];
+    let create = [
+        "service", "create", "-d", "--name", "web", "--", "sleep", "1000",
+    ];
     let of = |context| [&["--context", context], &create[..]].concat();
     desk.refused(&of("vera"), &["role viewer", "operator or admin"])?;
     desk.ok(&of("otto"))?;
-    desk.refused(&["--context", "otto", "node", "demote", "n2"], &["only admins"])?;
+    desk.refused(
+        &["--context", "otto", "node", "demote", "n2"],
+        &["only admins"],
+    )?;
     desk.refused(
         &["--context", "otto", "cluster", "join-token", "worker"],
         &["ask an admin"],
     )?;
     desk.refused(
-        &["--context", "otto", "user", "create", "eve", "--role", "admin", "--out", "/tmp"],
+        &[
+            "--context",
+            "otto",
+            "user",
+            "create",
+            "eve",
+            "--role",
+            "admin",
+            "--out",
+            "/tmp",
+        ],
         &["ask an admin"],
     )?;
     desk.ok(&["--context", "ada", "cluster", "join-token", "worker", "-q"])?;
-    desk.refused(&["--context", "ada", "cluster", "init"], &["on the node itself"])?;
+    desk.refused(
+        &["--context", "ada", "cluster", "init"],
+        &["on the node itself"],
+    )?;
     desk.refused(&of("carol"), &["weft.stack=shop"])?;
     desk.refused(&["--context", "carol", "service", "rm", "web"], &["web"])?;
     desk.ok(&[
-        "--context", "carol", "service", "create", "-d", "--name", "shop-web", "--label",
-        "weft.stack=shop", "--", "sleep", "1000",
+        "--context",
+        "carol",
+        "service",
+        "create",
+        "-d",
+        "--name",
+        "shop-web",
+        "--label",
+        "weft.stack=shop",
+        "--",
+        "sleep",
+        "1000",
     ])?;
 
     // One context without saying so, also when the first manager is gone.
     desk.ok(&["context", "use", "ada"])?;
     desk.ok(&["user", "renew"])?;
     let users = desk.ok(&["user", "ls", "-q"])?;
-    assert_eq!(users.lines().collect::<Vec<_>>(), ["ada", "carol", "otto", "vera"]);
+    assert_eq!(
+        users.lines().collect::<Vec<_>>(),
+        ["ada", "carol", "otto", "vera"]
+    );
     let audit = desk.ok(&["audit", "--actor", "user/otto"])?;
-    assert!(audit.contains("user/otto") && audit.contains("created service web"), "{audit}");
+    assert!(
+        audit.contains("user/otto") && audit.contains("created service web"),
+        "{audit}"
+    );
     desk.refused(&["--context", "nobody", "node", "ls"], &["weft context ls"])?;
 
     // Removed: what is open is cut, and nothing more is let in.

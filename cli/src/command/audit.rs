@@ -18,16 +18,19 @@ const FOLLOW: Duration = Duration::from_secs(1);
 
 /// Which changes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The cluster remembers the last 10000 changes.\n\
-                  Example: weft audit --since 24h --actor user/alice"
-)]
+#[command(after_help = "The cluster remembers the last 10000 changes.\n\
+                  Example: weft audit --since 24h --actor user/alice")]
 pub(crate) struct AuditArgs {
     /// Only changes of the last such time: 90m, 24h, 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::millis)]
     since: Option<u64>,
     /// Only changes of those whose identity has this in it: user/alice, local, worker
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     actor: String,
     /// The newest so many; 0: all that the cluster remembers
     #[arg(long, value_name = "COUNT", default_value_t = 100)]

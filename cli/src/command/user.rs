@@ -153,7 +153,10 @@ async fn create(context: &Context, args: CreateArgs) -> anyhow::Result<()> {
     let request = wire::CreateUserRequest {
         name: args.name.to_string(),
         role: wire::UserRole::from(args.role).into(),
-        stack: args.stack.map(|stack| stack.to_string()).unwrap_or_default(),
+        stack: args
+            .stack
+            .map(|stack| stack.to_string())
+            .unwrap_or_default(),
         ttl_ms: args.ttl,
         csr_der: certificate_request(&key)?,
         request_id: context.request_id(),

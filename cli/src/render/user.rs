@@ -46,7 +46,10 @@ pub(crate) fn table(rows: &[UserRow], now: Timestamp) -> String {
             ends(row.expires, now),
         ]
     };
-    table::table(["NAME", "ROLE", "STACK", "CERTIFICATE"], rows.iter().map(line))
+    table::table(
+        ["NAME", "ROLE", "STACK", "CERTIFICATE"],
+        rows.iter().map(line),
+    )
 }
 
 fn stack(stack: Option<&Name>) -> String {

@@ -44,7 +44,14 @@ fn step(state: &State, change: &Change) -> Option<String> {
             let key = object.key();
             if key == ObjectKey::Cluster {
                 let known = state.cluster().is_some();
-                return Some(if known { CLUSTER } else { "founded the cluster" }.to_owned());
+                return Some(
+                    if known {
+                        CLUSTER
+                    } else {
+                        "founded the cluster"
+                    }
+                    .to_owned(),
+                );
             }
             let name = name(&Item::from(object.clone()));
             let kind = kind(key);
@@ -178,7 +185,10 @@ mod tests {
         let joined = vec![counted, Change::create(node(2))];
         let host = node(2).description.hostname;
         assert_eq!(said(joined), format!("created node {host}"));
-        assert_eq!(said(vec![Change::remove(network(1))]), "removed network net1");
+        assert_eq!(
+            said(vec![Change::remove(network(1))]),
+            "removed network net1"
+        );
         let mut drained = node(1);
         drained.spec.availability = Availability::Drain;
         let host = node(1).description.hostname;

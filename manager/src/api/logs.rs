@@ -19,7 +19,9 @@ pub(super) fn query(
 ) -> Result<LogQuery, ApiError> {
     let tasks = match target::service(state, scope, &request.target) {
         Ok(service) => given_away(state, task::list(state, Some(service.id), None)),
-        Err(error) => vec![one_task(state, scope, &request.target).map_err(|task| worse(error, task))?],
+        Err(error) => {
+            vec![one_task(state, scope, &request.target).map_err(|task| worse(error, task))?]
+        }
     };
     Ok(LogQuery {
         tasks,

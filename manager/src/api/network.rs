@@ -63,7 +63,11 @@ pub(super) fn create(
 }
 
 /// The networks that are meant, by name; with an empty target all.
-pub(super) fn list(state: &State, scope: &Scope, target: &str) -> Result<Vec<Arc<Network>>, ApiError> {
+pub(super) fn list(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Vec<Arc<Network>>, ApiError> {
     if !target.is_empty() {
         return Ok(vec![target::network(state, scope, target)?]);
     }
@@ -74,7 +78,11 @@ pub(super) fn list(state: &State, scope: &Scope, target: &str) -> Result<Vec<Arc
 }
 
 /// Removes a network that nothing uses.
-pub(super) fn remove(state: &State, scope: &Scope, target: &str) -> Result<Decision<NetworkId>, ApiError> {
+pub(super) fn remove(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Decision<NetworkId>, ApiError> {
     let network = target::network(state, scope, target)?;
     if let Some((user, remedy)) = user(state, network.id) {
         return Err(ApiError::NetworkUsed {

@@ -40,7 +40,10 @@ pub(super) fn create(
     id: ServiceId,
     spec: &wire::ServiceSpec,
 ) -> Result<Decision<Service>, ApiError> {
-    if let Some(made) = state.service(id).filter(|made| scope.has(&made.spec.labels)) {
+    if let Some(made) = state
+        .service(id)
+        .filter(|made| scope.has(&made.spec.labels))
+    {
         return Ok(Decision {
             changes: Vec::new(),
             outcome: Service::clone(made),
@@ -187,11 +190,7 @@ pub(super) fn list(
 }
 
 /// The spec with networks by identifier, fit for this cluster and for who asks.
-fn read(
-    state: &State,
-    scope: &Scope,
-    spec: &wire::ServiceSpec,
-) -> Result<ServiceSpec, ApiError> {
+fn read(state: &State, scope: &Scope, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError> {
     let mut spec = spec.clone();
     mode::complete(&mut spec);
     let spec = resolve_networks(spec, |target| {

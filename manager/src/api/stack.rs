@@ -6,11 +6,7 @@ use crate::api::error::ApiError;
 use weft_proto::spec::Labels;
 
 /// Refuses an object that would not be of the caller's stack.
-pub(super) fn of_stack(
-    scope: &Scope,
-    kind: &'static str,
-    labels: &Labels,
-) -> Result<(), ApiError> {
+pub(super) fn of_stack(scope: &Scope, kind: &'static str, labels: &Labels) -> Result<(), ApiError> {
     match scope.only() {
         Some(stack) if !scope.has(labels) => Err(ApiError::OtherStack {
             kind,

@@ -57,10 +57,13 @@ pub(super) fn service(
     if let Some(service) = whole_service(state, target).filter(mine) {
         return Ok(service);
     }
-    let all = state.services().filter(|service| mine(service)).map(|service| {
-        let name = service.spec.name.to_string();
-        (service.id, name, service)
-    });
+    let all = state
+        .services()
+        .filter(|service| mine(service))
+        .map(|service| {
+            let name = service.spec.name.to_string();
+            (service.id, name, service)
+        });
     Ok(find("service", target, all)?.clone())
 }
 
@@ -86,10 +89,13 @@ pub(super) fn network(
     if let Some(network) = whole_network(state, target).filter(mine) {
         return Ok(network);
     }
-    let all = state.networks().filter(|network| mine(network)).map(|network| {
-        let name = network.spec.name.to_string();
-        (network.id, name, network)
-    });
+    let all = state
+        .networks()
+        .filter(|network| mine(network))
+        .map(|network| {
+            let name = network.spec.name.to_string();
+            (network.id, name, network)
+        });
     find("network", target, all).cloned()
 }
 

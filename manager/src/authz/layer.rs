@@ -289,9 +289,9 @@ impl From<Denied> for Status {
         let text = denied.to_string();
         match denied {
             Denied::Unauthenticated { .. } => Status::unauthenticated(text),
-            Denied::Forbidden { .. } | Denied::OtherThanStack { .. } | Denied::UnknownUser { .. } => {
-                Status::permission_denied(text)
-            }
+            Denied::Forbidden { .. }
+            | Denied::OtherThanStack { .. }
+            | Denied::UnknownUser { .. } => Status::permission_denied(text),
             Denied::Unknown { .. } => Status::unimplemented(text),
         }
     }

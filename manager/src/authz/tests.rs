@@ -144,7 +144,8 @@ fn each_service_is_open_to_whom_it_is_for_and_to_nobody_else() {
             ("weft.v1.Control", call) => {
                 let name = call.rsplit('/').next().unwrap();
                 let row = CONTROL.iter().find(|(row, _)| *row == name);
-                let (_, open_to) = row.unwrap_or_else(|| panic!("{call} is new: say who it is for"));
+                let (_, open_to) =
+                    row.unwrap_or_else(|| panic!("{call} is new: say who it is for"));
                 open_to.callers()
             }
             ("weft.v1.Local", _) => &[LocalSocket],
@@ -165,12 +166,18 @@ fn people_of_one_stack_make_the_calls_that_look_at_stacks_and_no_others() {
     let known: BTreeSet<String> = STACKED.iter().map(|path| (*path).to_owned()).collect();
     assert_eq!(open, known, "a call of the list does not exist");
     for path in &open {
-        assert!(authorize(path, OPERATOR).is_ok(), "{path} is for nobody of a stack");
+        assert!(
+            authorize(path, OPERATOR).is_ok(),
+            "{path} is for nobody of a stack"
+        );
         let about = ["Network", "Service", "ListTasks", "RenewUser"];
         assert!(about.iter().any(|word| path.contains(word)), "{path}");
     }
     let denied = authorize_stack("/weft.v1.Control/Watch", &shop).unwrap_err();
-    assert!(denied.to_string().contains("as you are to shop"), "{denied}");
+    assert!(
+        denied.to_string().contains("as you are to shop"),
+        "{denied}"
+    );
 }
 
 #[test]
@@ -195,11 +202,17 @@ fn a_denial_says_what_to_do() {
     assert!(denied.to_string().contains("run the command on a manager"));
     let denied = authorize("/weft.v1.Control/CreateService", VIEWER).unwrap_err();
     let said = denied.to_string();
-    assert!(said.contains("users of role viewer: ask somebody who is an operator"), "{said}");
+    assert!(
+        said.contains("users of role viewer: ask somebody who is an operator"),
+        "{said}"
+    );
     let denied = authorize("/weft.v1.Control/GetJoinToken", OPERATOR).unwrap_err();
     assert!(denied.to_string().ends_with("ask an admin"), "{denied}");
     let denied = authorize("/weft.v1.Local/Init", ADMIN).unwrap_err();
-    assert!(denied.to_string().contains("on the node itself"), "{denied}");
+    assert!(
+        denied.to_string().contains("on the node itself"),
+        "{denied}"
+    );
     let denied = authorize("/weft.v1.Ca/Renew", Caller::Anonymous).unwrap_err();
     assert!(matches!(denied, Denied::Unauthenticated { .. }));
     assert!(denied.to_string().contains("weft cluster join"));
@@ -259,13 +272,28 @@ async fn a_person_is_what_the_state_says_and_not_what_her_certificate_says() {
         (create, "alice", 1, Code::Ok),
         (create, "alice", 0, Code::PermissionDenied),
         (create, "mallory", 1, Code::PermissionDenied),
-        ("/weft.v1.Control/GetJoinToken", "alice", 1, Code::PermissionDenied),
-        ("/weft.v1.Dispatcher/Session", "alice", 1, Code::PermissionDenied),
+        (
+            "/weft.v1.Control/GetJoinToken",
+            "alice",
+            1,
+            Code::PermissionDenied,
+        ),
+        (
+            "/weft.v1.Dispatcher/Session",
+            "alice",
+            1,
+            Code::PermissionDenied,
+        ),
         ("/weft.v1.Raft/Append", "alice", 1, Code::PermissionDenied),
         ("/weft.v1.Ca/Renew", "alice", 1, Code::PermissionDenied),
         (create, "carol", 1, Code::Ok),
         ("/weft.v1.Control/ListNodes", "alice", 1, Code::Ok),
-        ("/weft.v1.Control/ListNodes", "carol", 1, Code::PermissionDenied),
+        (
+            "/weft.v1.Control/ListNodes",
+            "carol",
+            1,
+            Code::PermissionDenied,
+        ),
         ("/weft.v1.Control/Watch", "carol", 1, Code::PermissionDenied),
     ] {
         let found = code(tls.clone(), by_user(path, name, key)).await;

@@ -165,7 +165,13 @@ mod tests {
             }];
             let id = CommandId::from_entropy(n.into());
             let at = Timestamp::from_millis(1);
-            Command { id, at, changes, actor: None }.encode()
+            Command {
+                id,
+                at,
+                changes,
+                actor: None,
+            }
+            .encode()
         };
         let entry = encode_entry(vec![
             write(2, Expect::Version(1)),

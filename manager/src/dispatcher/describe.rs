@@ -86,7 +86,9 @@ impl Introduction {
         });
         let pool = view.cluster().map(|cluster| cluster.settings.ingress_pool);
         let of_tasks = pool.is_some_and(|pool| IpNet::V4(pool).contains(&addr))
-            || view.networks().any(|network| network.subnet.contains(&addr));
+            || view
+                .networks()
+                .any(|network| network.subnet.contains(&addr));
         if addr != node.data_addr && (theirs.is_some() || of_tasks) {
             let holder = theirs.map(|other| other.id);
             tracing::warn!(node = %node.id, %addr, ?holder, "a node says an address that cannot be its own; its old one is kept");

@@ -95,7 +95,10 @@ fn read_ttl(millis: u64) -> Result<Duration, PeopleError> {
     let (least, most) = (TTLS.start().as_secs() / 60, hours(TTLS.end()) / 24);
     Err(PeopleError::Field(ConvertError::at(
         "ttl",
-        format!("{} s is no lifetime for a certificate: use {least}m to {most}d", ttl.as_secs()),
+        format!(
+            "{} s is no lifetime for a certificate: use {least}m to {most}d",
+            ttl.as_secs()
+        ),
     )))
 }
 

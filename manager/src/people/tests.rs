@@ -123,7 +123,11 @@ async fn a_user_gets_a_certificate_for_her_key_and_renews_it_with_the_same_one()
         Code::NotFound,
         &["alice"],
     );
-    refused(people.remove("alice").await, Code::NotFound, &["weft user ls"]);
+    refused(
+        people.remove("alice").await,
+        Code::NotFound,
+        &["weft user ls"],
+    );
 }
 
 #[tokio::test]
@@ -150,7 +154,10 @@ async fn what_cannot_be_a_user_is_refused_with_the_field() {
     let long = "a".repeat(64);
     for (bad, parts) in [
         (with(&|r| r.name = String::new()), vec!["name"]),
-        (with(&|r| r.name = "Alice/../x".to_owned()), vec!["name", "lower-case"]),
+        (
+            with(&|r| r.name = "Alice/../x".to_owned()),
+            vec!["name", "lower-case"],
+        ),
         (with(&|r| r.name.clone_from(&long)), vec!["name"]),
         (with(&|r| r.role = 0), vec!["role"]),
         (with(&|r| r.role = 77), vec!["role", "77"]),
@@ -167,7 +174,11 @@ async fn what_cannot_be_a_user_is_refused_with_the_field() {
             vec!["admin cannot be limited"],
         ),
     ] {
-        refused(people.create(&bad, None).await, Code::InvalidArgument, &parts);
+        refused(
+            people.create(&bad, None).await,
+            Code::InvalidArgument,
+            &parts,
+        );
     }
     assert_eq!(fake.view().users().count(), 0);
 }

@@ -236,10 +236,9 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
                 (None, None) => Ok(()),
             }
         }
-        ObjectKey::Node(_)
-        | ObjectKey::Service(_)
-        | ObjectKey::Task(_)
-        | ObjectKey::User(_) => Ok(()),
+        ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) | ObjectKey::User(_) => {
+            Ok(())
+        }
     }
 }
 

@@ -204,13 +204,15 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
         vec(removed, 0..4),
         vec(audit_record(), 0..4),
     );
-    all.prop_map(|(revision, objects, recent, removed, audit)| StoreSnapshot {
-        revision,
-        objects,
-        recent,
-        removed,
-        audit,
-    })
+    all.prop_map(
+        |(revision, objects, recent, removed, audit)| StoreSnapshot {
+            revision,
+            objects,
+            recent,
+            removed,
+            audit,
+        },
+    )
 }
 
 fn network_record() -> impl Strategy<Value = NetworkRecord> {

@@ -17,7 +17,11 @@ impl From<&User> for wire::User {
             id: user.id.to_string(),
             name: user.name.to_string(),
             role: wire::UserRole::from(user.role).into(),
-            stack: user.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+            stack: user
+                .stack
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             certificate_ttl_ms: field::millis(user.certificate_ttl),
             key_sha256: user.key.as_bytes().to_vec(),
             expires_ms: user.expires.as_millis(),
@@ -33,10 +37,7 @@ pub(super) fn read(wire: wire::User) -> Result<User, ConvertError> {
         ));
     }
     let key: [u8; 32] = wire.key_sha256.try_into().map_err(|key: Vec<u8>| {
-        ConvertError::at(
-            "key_sha256",
-            format!("has {} bytes, not 32", key.len()),
-        )
+        ConvertError::at("key_sha256", format!("has {} bytes, not 32", key.len()))
     })?;
     Ok(User {
         meta: wire.meta.unwrap_or_default().into(),

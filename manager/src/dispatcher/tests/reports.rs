@@ -85,7 +85,10 @@ fn a_node_speaks_for_its_own_tasks_only() {
         assert_eq!(decided.foreign, [forged]);
     }
     let own = (node_id(1), task_id(1));
-    let decided = plan(&fake.store.view(), &[(own, report(TaskState::Running))].into());
+    let decided = plan(
+        &fake.store.view(),
+        &[(own, report(TaskState::Running))].into(),
+    );
     assert_eq!(decided.changes.len(), 1);
 }
 

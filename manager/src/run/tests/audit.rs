@@ -33,7 +33,10 @@ const READS: &[&str] = &[
 /// Calls that this test makes, in its order, and what is recorded of each.
 const CHANGES: &[(&str, &str)] = &[
     ("Ca/Issue", "created node n2"),
-    ("Membership/Announce", "changed node n2: manager at 192.0.2.7:2377"),
+    (
+        "Membership/Announce",
+        "changed node n2: manager at 192.0.2.7:2377",
+    ),
     ("Membership/Depart", "removed node n2"),
     ("Control/GetJoinToken", "rotated the manager token"),
     ("Control/UpdateNode", "changed node n1: availability pause"),
@@ -45,7 +48,10 @@ const CHANGES: &[(&str, &str)] = &[
     ("Control/RemoveNetwork", "removed network net7"),
     ("Control/RemoveNode", "removed node n2"),
     ("Control/CreateUser", "created user alice"),
-    ("Control/RenewUser", "changed user alice: certificate renewed"),
+    (
+        "Control/RenewUser",
+        "changed user alice: certificate renewed",
+    ),
     ("Control/UpdateUser", "changed user alice: role viewer"),
     ("Control/RemoveUser", "removed user alice"),
 ];

@@ -45,12 +45,7 @@ impl World {
         (user_channel(self.addr, Arc::new(own)), key)
     }
 
-    async fn control_of(
-        &self,
-        name: &str,
-        role: UserRole,
-        stack: &str,
-    ) -> ControlClient<Channel> {
+    async fn control_of(&self, name: &str, role: UserRole, stack: &str) -> ControlClient<Channel> {
         ControlClient::new(self.person(name, role, stack).await.0)
     }
 }
@@ -128,12 +123,21 @@ async fn each_role_may_do_what_the_table_says_and_the_audit_log_names_who_did() 
     let pause = Some(wire::Availability::Pause.into());
     operator.update_node(node(None, pause)).await.unwrap();
     let worker = Some(wire::NodeRole::Worker.into());
-    denied(operator.update_node(node(worker, None)).await, "only admins");
+    denied(
+        operator.update_node(node(worker, None)).await,
+        "only admins",
+    );
     let audit = wire::ListAuditRequest::default;
     denied(operator.list_audit(audit()).await, "ask an admin");
     let records = admin.list_audit(audit()).await.unwrap().into_inner();
-    let actors: Vec<_> = records.records.into_iter().filter_map(|one| one.actor).collect();
-    let otto = actors.iter().find(|actor| actor.call == "Control/CreateNetwork");
+    let actors: Vec<_> = records
+        .records
+        .into_iter()
+        .filter_map(|one| one.actor)
+        .collect();
+    let otto = actors
+        .iter()
+        .find(|actor| actor.call == "Control/CreateNetwork");
     let otto = otto.unwrap();
     assert!(otto.identity.ends_with("/user/otto"), "{otto:?}");
     assert!(otto.origin.starts_with("127.0.0.1:"), "{otto:?}");
@@ -186,28 +190,52 @@ async fn a_person_of_a_stack_sees_and_changes_nothing_else() {
     let world = founded(&dir.path().join("raft")).await;
     let mut socket = world.socket();
     socket.create_network(network(9, None)).await.unwrap();
-    socket.create_service(create(service(9, None, ""))).await.unwrap();
+    socket
+        .create_service(create(service(9, None, "")))
+        .await
+        .unwrap();
     let mut carol = world.control_of("carol", UserRole::Operator, "shop").await;
-    denied(carol.create_network(network(1, None)).await, "--label weft.stack=shop");
-    carol.create_network(network(1, Some("shop"))).await.unwrap();
-    denied(carol.create_service(create(service(1, None, ""))).await, "weft.stack=shop");
     denied(
-        carol.create_service(create(service(1, Some("other"), ""))).await,
+        carol.create_network(network(1, None)).await,
+        "--label weft.stack=shop",
+    );
+    carol
+        .create_network(network(1, Some("shop")))
+        .await
+        .unwrap();
+    denied(
+        carol.create_service(create(service(1, None, ""))).await,
+        "weft.stack=shop",
+    );
+    denied(
+        carol
+            .create_service(create(service(1, Some("other"), "")))
+            .await,
         "weft.stack=shop",
     );
     let elsewhere = create(service(1, Some("shop"), "net9"));
     let status = carol.create_service(elsewhere).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     assert!(status.message().contains("net9"), "{status}");
-    carol.create_service(create(service(1, Some("shop"), "net1"))).await.unwrap();
-    let listed = carol.list_services(wire::ListServicesRequest::default()).await;
+    carol
+        .create_service(create(service(1, Some("shop"), "net1")))
+        .await
+        .unwrap();
+    let listed = carol
+        .list_services(wire::ListServicesRequest::default())
+        .await;
     let listed = listed.unwrap().into_inner().services;
     assert_eq!(listed.len(), 1, "{listed:?}");
-    let networks = carol.list_networks(wire::ListNetworksRequest::default()).await;
+    let networks = carol
+        .list_networks(wire::ListNetworksRequest::default())
+        .await;
     assert_eq!(networks.unwrap().into_inner().networks.len(), 1);
     let tasks = carol.list_tasks(wire::ListTasksRequest::default()).await;
     let tasks = tasks.unwrap().into_inner().tasks;
-    assert!(tasks.iter().all(|task| task.service_name == "svc1"), "{tasks:?}");
+    assert!(
+        tasks.iter().all(|task| task.service_name == "svc1"),
+        "{tasks:?}"
+    );
     let update = |target: &str, spec| wire::UpdateServiceRequest {
         target: target.to_owned(),
         spec: Some(spec),
@@ -220,19 +248,31 @@ async fn a_person_of_a_stack_sees_and_changes_nothing_else() {
         assert!(!status.message().contains("stack"), "{status}");
     };
     let theirs = update("svc9", service(9, Some("shop"), ""));
-    missing(Code::NotFound, carol.update_service(theirs).await.unwrap_err());
+    missing(
+        Code::NotFound,
+        carol.update_service(theirs).await.unwrap_err(),
+    );
     let target = "svc9".to_owned();
     let remove = wire::RemoveServiceRequest { target };
-    missing(Code::NotFound, carol.remove_service(remove).await.unwrap_err());
+    missing(
+        Code::NotFound,
+        carol.remove_service(remove).await.unwrap_err(),
+    );
     let target = "net9".to_owned();
     let remove = wire::RemoveNetworkRequest { target };
-    missing(Code::NotFound, carol.remove_network(remove).await.unwrap_err());
+    missing(
+        Code::NotFound,
+        carol.remove_network(remove).await.unwrap_err(),
+    );
     let logs = wire::ServiceLogsRequest {
         target: "svc9".to_owned(),
         ..wire::ServiceLogsRequest::default()
     };
     missing(Code::NotFound, carol.service_logs(logs).await.unwrap_err());
-    denied(carol.watch(wire::WatchRequest::default()).await, "limited to a stack");
+    denied(
+        carol.watch(wire::WatchRequest::default()).await,
+        "limited to a stack",
+    );
     denied(
         carol.list_nodes(wire::ListNodesRequest::default()).await,
         "as you are to shop",
