@@ -13,6 +13,7 @@ pub mod entropy;
 pub mod leader;
 pub mod logs;
 pub mod managers;
+pub mod material;
 pub mod orchestrator;
 pub mod peer;
 pub mod people;

@@ -72,6 +72,7 @@ const MANAGER: &[Row] = &[
             "orchestrator",
             "scheduler",
             "allocator",
+            "material",
             "entropy",
             "consensus",
             "store",
@@ -93,6 +94,7 @@ const MANAGER: &[Row] = &[
             "quorum",
             // What a backup is.
             "recovery",
+            "material",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
             // What services should have and how they go back, as the orchestrator sees it.
@@ -141,6 +143,8 @@ const MANAGER: &[Row] = &[
     row("peer", &["consensus", "leader", "logs"], NO_ENGINE),
     row("logs", &["store"], NO_ENGINE),
     row("managers", &["store"], LOOPS),
+    // Who uses which version of a secret or config.
+    row("material", &["store"], LOOPS),
     row("status", &["allocator", "propose"], NO_ENGINE),
     row("entropy", &[], LOOPS),
     // Never each other.

@@ -60,7 +60,12 @@ impl FromStr for Filter {
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
                 "user" => Ok(Filter::Kind(wire::ObjectKind::User)),
-                _ => Err("is of no kind: cluster, node, network, service, task or user".to_owned()),
+                "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
+                "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
+                _ => Err(
+                    "is of no kind: cluster, node, network, service, task, secret, config or user"
+                        .to_owned(),
+                ),
             },
             ("name", name) if !name.is_empty() => Ok(Filter::Name(name.to_owned())),
             ("action", action @ ("create" | "update" | "remove")) => {

@@ -8,6 +8,7 @@ mod contexts;
 mod daemon;
 mod demo;
 mod events;
+mod material;
 mod network;
 mod node;
 mod output;
@@ -32,6 +33,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use tracing_subscriber::EnvFilter;
+use weft_proto::spec::MaterialKind;
 use weft_proto::time::Clock;
 use weft_proto::time::SystemClock;
 
@@ -49,6 +51,12 @@ pub(crate) enum Command {
     /// Overlay networks
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// Secrets: data that only tasks see, as files in memory
+    #[command(subcommand)]
+    Secret(material::MaterialCommand),
+    /// Configs: files that the cluster gives to tasks
+    #[command(subcommand)]
+    Config(material::MaterialCommand),
     /// Services: what the cluster runs
     #[command(subcommand)]
     Service(Box<service::ServiceCommand>),
@@ -118,6 +126,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(args) => one_thread()?.block_on(audit::run(&context, &args))?,
         Command::User(command) => one_thread()?.block_on(user::run(&context, command))?,
         Command::Context(command) => contexts::run(&context, command)?,
+        Command::Secret(command) => {
+            one_thread()?.block_on(material::run(&context, MaterialKind::Secret, command))?;
+        }
+        Command::Config(command) => {
+            one_thread()?.block_on(material::run(&context, MaterialKind::Config, command))?;
+        }
         Command::Events(args) => one_thread()?.block_on(events::run(&context, &args))?,
         Command::Service(command) => one_thread()?.block_on(service::run(&context, *command))?,
     }

@@ -4,6 +4,7 @@ use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
@@ -87,6 +88,8 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
         Kind::User(user) => ("user", &user.id, &user.meta),
+        Kind::Secret(secret) => ("secret", &secret.id, &secret.meta),
+        Kind::Config(config) => ("config", &config.id, &config.meta),
     };
     let key = Key {
         kind,
@@ -122,6 +125,12 @@ fn read(kind: Kind) -> (String, Value) {
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
         Kind::User(user) => body(User::try_from(user).ok(), |user| user.name.to_string()),
+        // They come without their data.
+        Kind::Secret(material) | Kind::Config(material) => {
+            body(Material::try_from(material).ok(), |material| {
+                material.spec.name.to_string()
+            })
+        }
     }
 }
 
@@ -134,6 +143,8 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
         KeyKind::User(id) => ("user", id),
+        KeyKind::Secret(id) => ("secret", id),
+        KeyKind::Config(id) => ("config", id),
     };
     Some(Key { kind, id })
 }

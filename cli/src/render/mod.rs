@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod event;
 #[cfg(test)]
 mod golden;
+pub(crate) mod material;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod service;

@@ -450,4 +450,60 @@ impl Control for Server {
     ) -> Answer<wire::RenewUserResponse> {
         Err(Status::permission_denied("the fake knows no users"))
     }
+
+    async fn create_secret(
+        &self,
+        _: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn update_secret(
+        &self,
+        _: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn list_secrets(
+        &self,
+        _: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn remove_secret(
+        &self,
+        _: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn create_config(
+        &self,
+        _: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn update_config(
+        &self,
+        _: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn list_configs(
+        &self,
+        _: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn remove_config(
+        &self,
+        _: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
 }

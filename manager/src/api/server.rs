@@ -45,12 +45,13 @@ use weft_proto::NetworkId;
 use weft_proto::Role;
 use weft_proto::ServiceId;
 use weft_proto::convert::ConvertError;
+use weft_proto::spec::MaterialKind;
 use weft_proto::spec::NetworkSpec;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 /// The service `weft.v1.Control`, the same on every manager.
 pub struct ControlService {
@@ -95,11 +96,16 @@ impl ControlService {
         people.ok_or_else(|| Status::unimplemented("this manager knows no users"))
     }
 
+    /// For the identifier of something new.
+    pub(super) fn bits(&self) -> u128 {
+        self.ids.bits()
+    }
+
     async fn view(&self) -> Result<View, ApiError> {
         Ok(self.proposer.fresh_view().await?)
     }
 
-    async fn transact<T: Send>(
+    pub(super) async fn transact<T: Send>(
         &self,
         decide: impl FnMut(&State) -> Result<Decision<T>, ApiError> + Send,
     ) -> Result<Committed<T>, ApiError> {
@@ -107,7 +113,7 @@ impl ControlService {
     }
 
     /// A transaction that is made once however often its request arrives.
-    async fn once<T: Send>(
+    pub(super) async fn once<T: Send>(
         &self,
         id: Option<CommandId>,
         basis: Basis,
@@ -124,7 +130,7 @@ impl ControlService {
         found.map_or(Basis::Fresh, |_| Basis::Local)
     }
 
-    async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
+    pub(super) async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
         match options.unwrap_or_default() {
             wire::ReadOptions {
                 stale: true,
@@ -134,7 +140,7 @@ impl ControlService {
         }
     }
 
-    fn shown(&self, view: &View) -> Option<wire::Shown> {
+    pub(super) fn shown(&self, view: &View) -> Option<wire::Shown> {
         let this = self.members.this_node();
         let node = view.node(this);
         Some(wire::Shown {
@@ -592,5 +598,61 @@ impl Control for ControlService {
         let request = request.into_inner();
         let answer = self.people()?.renew(&caller, &request.csr_der).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn create_secret(
+        &self,
+        request: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        self.create_material(MaterialKind::Secret, request).await
+    }
+
+    async fn update_secret(
+        &self,
+        request: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        self.update_material(MaterialKind::Secret, request).await
+    }
+
+    async fn list_secrets(
+        &self,
+        request: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        self.list_materials(MaterialKind::Secret, request).await
+    }
+
+    async fn remove_secret(
+        &self,
+        request: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        self.remove_material(MaterialKind::Secret, request).await
+    }
+
+    async fn create_config(
+        &self,
+        request: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        self.create_material(MaterialKind::Config, request).await
+    }
+
+    async fn update_config(
+        &self,
+        request: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        self.update_material(MaterialKind::Config, request).await
+    }
+
+    async fn list_configs(
+        &self,
+        request: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        self.list_materials(MaterialKind::Config, request).await
+    }
+
+    async fn remove_config(
+        &self,
+        request: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        self.remove_material(MaterialKind::Config, request).await
     }
 }

@@ -4,8 +4,10 @@ use crate::acting::Scope;
 use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
 use crate::api::error::ApiError;
+use crate::api::files;
 use crate::api::mode;
 use crate::api::port;
+use crate::api::stack;
 use crate::api::stack::of_stack;
 use crate::api::target;
 use crate::orchestrator;
@@ -115,6 +117,7 @@ pub(super) fn rollback(
             network: gone.id,
         });
     }
+    files::still_there(state, &service)?;
     write(state, &old, service)
 }
 
@@ -193,7 +196,8 @@ pub(super) fn list(
 fn read(state: &State, scope: &Scope, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError> {
     let mut spec = spec.clone();
     mode::complete(&mut spec);
-    let spec = resolve_networks(spec, |target| {
+    files::resolve(state, &mut spec)?;
+    let mut spec = resolve_networks(spec, |target| {
         target::network(state, scope, target)
             .map(|network| network.id)
             .map_err(|error| ConvertError::new(error.to_string()))
@@ -201,10 +205,12 @@ fn read(state: &State, scope: &Scope, spec: &wire::ServiceSpec) -> Result<Servic
     of_stack(scope, "service", &spec.labels)?;
     port::check(&spec.ports)?;
     mode::check(&spec)?;
+    files::complete(state, &mut spec, None)?;
+    stack::files(state, scope, &spec)?;
     Ok(spec)
 }
 
-/// The networks must still be there, and the same, when the service is written.
+/// The networks, secrets and configs must still be there, and the same, when the service is written.
 fn guards(state: &State, spec: &ServiceSpec) -> Vec<Change> {
     spec.task
         .networks
@@ -214,6 +220,7 @@ fn guards(state: &State, spec: &ServiceSpec) -> Vec<Change> {
             let expect = state.version(key).map_or(Expect::Any, Expect::Version);
             Change::Guard { key, expect }
         })
+        .chain(files::guards(state, spec))
         .collect()
 }
 

@@ -3,7 +3,10 @@
 use crate::acting::STACK_LABEL;
 use crate::acting::Scope;
 use crate::api::error::ApiError;
+use crate::store::State;
 use weft_proto::spec::Labels;
+use weft_proto::spec::MaterialKind;
+use weft_proto::spec::ServiceSpec;
 
 /// Refuses an object that would not be of the caller's stack.
 pub(super) fn of_stack(scope: &Scope, kind: &'static str, labels: &Labels) -> Result<(), ApiError> {
@@ -15,4 +18,18 @@ pub(super) fn of_stack(scope: &Scope, kind: &'static str, labels: &Labels) -> Re
         }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Refuses secrets and configs of others: a task would read them aloud.
+pub(super) fn files(state: &State, scope: &Scope, spec: &ServiceSpec) -> Result<(), ApiError> {
+    for file in &spec.task.files {
+        if let Some(material) = state.material(file.material) {
+            let kind = match material.kind {
+                MaterialKind::Secret => "secret",
+                MaterialKind::Config => "config",
+            };
+            of_stack(scope, kind, &material.spec.labels)?;
+        }
+    }
+    Ok(())
 }

@@ -73,6 +73,15 @@ const CONTROL: &[(&str, For)] = &[
     ("UpdateUser", For::Root),
     ("RemoveUser", For::Root),
     ("RenewUser", For::People),
+    // Their data never comes out, but which there are is for those who use them.
+    ("CreateSecret", For::Operators),
+    ("UpdateSecret", For::Operators),
+    ("ListSecrets", For::Operators),
+    ("RemoveSecret", For::Operators),
+    ("CreateConfig", For::Operators),
+    ("UpdateConfig", For::Operators),
+    ("ListConfigs", For::Operators),
+    ("RemoveConfig", For::Operators),
 ];
 
 #[derive(Clone, Copy)]

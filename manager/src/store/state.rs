@@ -14,6 +14,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
@@ -24,6 +25,7 @@ use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
@@ -63,6 +65,7 @@ pub struct State {
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
     users: Table<UserId, User>,
+    materials: Table<MaterialId, Material>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -163,6 +166,16 @@ impl State {
         self.users.get(&id)
     }
 
+    /// All secrets and configs, by id.
+    pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
+        self.materials.values()
+    }
+
+    /// One secret or config.
+    pub fn material(&self, id: MaterialId) -> Option<&Arc<Material>> {
+        self.materials.get(&id)
+    }
+
     /// The tasks of a service, also of one that is gone.
     pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
         let (first, last) = (TaskId::from_entropy(0), last_task());
@@ -201,12 +214,14 @@ impl State {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
+            | ObjectKey::Material(..)
             | ObjectKey::User(_) => None,
         })
     }
 
     /// The same object, but a task that is made after its service's spec shares that spec instead
-    /// of having one of its own: a hundred thousand tasks hold one.
+    /// of having one of its own: a hundred thousand tasks hold one. A version of a secret or config
+    /// that comes without its data keeps what it has: nobody sends it twice.
     pub(super) fn share(&self, object: Object) -> Object {
         match object {
             Object::Task(mut task) => {
@@ -232,6 +247,16 @@ impl State {
             | Object::Network(_)
             | Object::Service(_)
             | Object::User(_) => object,
+            Object::Material(mut material) => {
+                let known = self.materials.get(&material.id);
+                for (number, version) in &mut material.versions {
+                    let known = known.and_then(|known| known.versions.get(number));
+                    if let (true, Some(known)) = (version.data.bytes().is_empty(), known) {
+                        version.data = known.data.clone();
+                    }
+                }
+                Object::Material(material)
+            }
         }
     }
 
@@ -249,6 +274,10 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
             ObjectKey::User(id) => self.users.get(&id).cloned().map(Item::User),
+            ObjectKey::Material(kind, id) => {
+                let found = self.materials.get(&id).filter(|found| found.kind == kind);
+                found.cloned().map(Item::Material)
+            }
         }
     }
 
@@ -261,6 +290,7 @@ impl State {
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
             .chain(self.users.values().cloned().map(Item::User))
+            .chain(self.materials.values().cloned().map(Item::Material))
     }
 
     /// Commands applied lately, oldest first.
@@ -277,6 +307,7 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
             ObjectKey::User(id) => self.users.get(&id).map(|o| o.meta.version),
+            ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
         }
     }
 
@@ -403,6 +434,7 @@ impl State {
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
             Item::User(user) => self.users.insert_mut(user.id, user),
+            Item::Material(material) => self.materials.insert_mut(material.id, material),
         }
     }
 
@@ -443,6 +475,7 @@ impl State {
                 self.tasks.remove_mut(&task.id);
             }
             Item::User(user) => _ = self.users.remove_mut(&user.id),
+            Item::Material(material) => _ = self.materials.remove_mut(&material.id),
         }
         Some(item)
     }

@@ -5,6 +5,7 @@ use crate::assignment::AssignmentKey;
 use crate::assignment::Assignments;
 use crate::assignment::Backend;
 use crate::assignment::EndpointRecord;
+use crate::assignment::MaterialRecord;
 use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
@@ -65,8 +66,8 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
         option::of(any::<Ipv4Addr>()),
         any::<u64>(),
     );
-    (who, place, task_spec(), task_status(), desired).prop_map(
-        |(who, place, spec, status, desired)| Task {
+    (who, place, task_spec(), task_status(), desired)
+        .prop_map(|(who, place, spec, status, desired)| Task {
             meta: who.0,
             id: who.1,
             service: who.2,
@@ -79,8 +80,8 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
             desired,
             addresses: place.1,
             ingress_addr: place.2,
-        },
-    )
+        })
+        .boxed()
 }
 
 pub(super) fn user() -> impl Strategy<Value = User> {
@@ -108,6 +109,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         service().prop_map(Object::from),
         task().prop_map(Object::from),
         user().prop_map(Object::from),
+        material().prop_map(Object::from),
     ]
 }
 
@@ -119,6 +121,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
         any::<u128>().prop_map(|bits| ObjectKey::User(UserId::from_entropy(bits))),
+        (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
     ]
 }
 
@@ -286,6 +289,20 @@ fn peer_record() -> impl Strategy<Value = PeerRecord> {
     )
 }
 
+fn material_record() -> impl Strategy<Value = MaterialRecord> {
+    let what = (material_kind(), material_id(), any::<u64>());
+    (what, material_name(), any::<bool>(), data()).prop_map(
+        |((kind, id, version), name, template, data)| MaterialRecord {
+            kind,
+            id,
+            version,
+            name,
+            template,
+            data,
+        },
+    )
+}
+
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
     prop_oneof![
         task().prop_map(|task| Assignment::Task(Box::new(task))),
@@ -294,6 +311,7 @@ pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
         service_record().prop_map(Assignment::Service),
         published_record().prop_map(Assignment::Published),
         peer_record().prop_map(Assignment::Peer),
+        material_record().prop_map(Assignment::Material),
     ]
 }
 

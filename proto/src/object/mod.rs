@@ -1,6 +1,7 @@
 //! The objects of the cluster's state.
 
 mod cluster;
+mod material;
 mod network;
 mod node;
 mod removed;
@@ -10,6 +11,9 @@ mod user;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
+pub use material::Data;
+pub use material::Material;
+pub use material::MaterialVersion;
 pub use network::Network;
 pub use node::ManagerStatus;
 pub use node::Node;
@@ -28,11 +32,13 @@ pub use user::ParseUserRoleError;
 pub use user::User;
 pub use user::UserRole;
 
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
 use crate::id::UserId;
+use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
@@ -69,6 +75,8 @@ pub enum Object {
     Task(Task),
     /// A person.
     User(User),
+    /// A secret or a config.
+    Material(Material),
 }
 
 /// Which object.
@@ -86,6 +94,8 @@ pub enum ObjectKey {
     Task(TaskId),
     /// A person.
     User(UserId),
+    /// A secret or a config.
+    Material(MaterialKind, MaterialId),
 }
 
 impl Object {
@@ -98,6 +108,7 @@ impl Object {
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
             Object::User(user) => ObjectKey::User(user.id),
+            Object::Material(material) => material.key(),
         }
     }
 
@@ -110,6 +121,7 @@ impl Object {
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
             Object::User(user) => user.meta,
+            Object::Material(material) => material.meta,
         }
     }
 
@@ -123,6 +135,7 @@ impl Object {
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
             Object::User(user) => user.meta = meta,
+            Object::Material(material) => material.meta = meta,
         }
         self
     }
@@ -137,6 +150,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
             ObjectKey::User(id) => write!(f, "user {id}"),
+            ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
         }
     }
 }
@@ -150,4 +164,4 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task, User);
+into_object!(Cluster, Node, Network, Service, Task, Material, User);

@@ -260,7 +260,13 @@ impl Book {
 fn content(object: &wire::Object) -> Option<(u32, Content)> {
     match object.kind.as_ref()? {
         Kind::Service(service) => register(service),
-        Kind::Cluster(_) | Kind::Node(_) | Kind::Network(_) | Kind::Task(_) | Kind::User(_) => None,
+        Kind::Cluster(_)
+        | Kind::Node(_)
+        | Kind::Network(_)
+        | Kind::Task(_)
+        | Kind::Secret(_)
+        | Kind::Config(_)
+        | Kind::User(_) => None,
     }
 }
 
@@ -279,6 +285,14 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
         ),
         Kind::Task(task) => (format!("task/{}", task.id), task.meta.as_ref()?.version),
         Kind::User(user) => (format!("user/{}", user.id), user.meta.as_ref()?.version),
+        Kind::Secret(secret) => (
+            format!("secret/{}", secret.id),
+            secret.meta.as_ref()?.version,
+        ),
+        Kind::Config(config) => (
+            format!("config/{}", config.id),
+            config.meta.as_ref()?.version,
+        ),
     };
     let mut hasher = DefaultHasher::new();
     hasher.write(&object.encode_to_vec());
@@ -293,5 +307,7 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
         KeyKind::User(id) => format!("user/{id}"),
+        KeyKind::Secret(id) => format!("secret/{id}"),
+        KeyKind::Config(id) => format!("config/{id}"),
     })
 }

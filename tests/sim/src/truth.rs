@@ -177,6 +177,7 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
     let services = state.services().map(|one| ObjectKey::Service(one.id));
     let tasks = state.tasks().map(|task| ObjectKey::Task(task.id));
     let users = state.users().map(|user| ObjectKey::User(user.id));
+    let materials = state.materials().map(|material| material.key());
     cluster
         .into_iter()
         .chain(nodes)
@@ -184,6 +185,7 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
         .chain(services)
         .chain(tasks)
         .chain(users)
+        .chain(materials)
 }
 
 /// An object that changed. The store says which, and not to what.
