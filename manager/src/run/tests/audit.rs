@@ -27,6 +27,8 @@ const READS: &[&str] = &[
     "Control/Backup",
     "Control/ListAudit",
     "Control/ListUsers",
+    "Control/ListSecrets",
+    "Control/ListConfigs",
     "Membership/GetStanding",
 ];
 
@@ -54,6 +56,12 @@ const CHANGES: &[(&str, &str)] = &[
     ),
     ("Control/UpdateUser", "changed user alice: role viewer"),
     ("Control/RemoveUser", "removed user alice"),
+    ("Control/CreateSecret", "created secret pass"),
+    ("Control/UpdateSecret", "changed secret pass"),
+    ("Control/RemoveSecret", "removed secret pass"),
+    ("Control/CreateConfig", "created config conf"),
+    ("Control/UpdateConfig", "changed config conf"),
+    ("Control/RemoveConfig", "removed config conf"),
 ];
 
 /// What people and joining nodes may call. What managers and agents do among themselves is no
@@ -166,6 +174,32 @@ async fn change_everything(world: &World) {
     };
     socket.remove_node(remove).await.unwrap();
     change_people(world, &mut socket).await;
+    change_materials(&mut socket).await;
+}
+
+async fn change_materials(socket: &mut Socket) {
+    let create = |name: &str| wire::CreateMaterialRequest {
+        spec: Some(wire::MaterialSpec {
+            name: name.to_owned(),
+            ..wire::MaterialSpec::default()
+        }),
+        data: b"one".to_vec(),
+        ..wire::CreateMaterialRequest::default()
+    };
+    let update = |name: &str| wire::UpdateMaterialRequest {
+        target: name.to_owned(),
+        data: b"two".to_vec(),
+        ..wire::UpdateMaterialRequest::default()
+    };
+    let remove = |name: &str| wire::RemoveMaterialRequest {
+        target: name.to_owned(),
+    };
+    socket.create_secret(create("pass")).await.unwrap();
+    socket.update_secret(update("pass")).await.unwrap();
+    socket.remove_secret(remove("pass")).await.unwrap();
+    socket.create_config(create("conf")).await.unwrap();
+    socket.update_config(update("conf")).await.unwrap();
+    socket.remove_config(remove("conf")).await.unwrap();
 }
 
 async fn change_people(world: &World, socket: &mut Socket) {
