@@ -137,7 +137,8 @@ impl ClusterProposer {
         id: CommandId,
         mut changes: Vec<Change>,
     ) -> Result<u64, ProposeError> {
-        changes.extend(acting::guard());
+        // First, so that it is about what was there before the other changes.
+        changes.splice(0..0, acting::guard());
         let here = self.raft.status().borrow().me.node_id;
         // One id for all attempts: whichever reaches the log first counts, the others change nothing.
         let command = Command {

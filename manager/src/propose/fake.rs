@@ -89,7 +89,7 @@ impl FakeProposer {
     }
 
     fn apply_as(&self, id: CommandId, mut changes: Vec<Change>) -> Result<u64, ProposeError> {
-        changes.extend(acting::guard());
+        changes.splice(0..0, acting::guard());
         let index = self.store.view().revision() + 1;
         let command = Command {
             id,
