@@ -21,6 +21,7 @@ struct Run {
 fn weft(socket: &Path, args: &[impl AsRef<std::ffi::OsStr>]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_weft"))
         .env_remove("WEFT_SOCKET")
+        .env_remove("WEFT_CONTEXT")
         .args(contract::socket_option(socket))
         .args(args)
         .output()

@@ -17,6 +17,7 @@ pub mod managers;
 pub mod material;
 pub mod orchestrator;
 pub mod peer;
+pub mod people;
 pub mod propose;
 pub mod quorum;
 pub mod recovery;

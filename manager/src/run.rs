@@ -12,6 +12,7 @@ mod tests;
 
 pub use crate::consensus::key_file;
 
+use crate::acting::Grant;
 use crate::api::ControlService;
 use crate::api::Replica;
 use crate::authz::AuthorizeLayer;
@@ -32,10 +33,14 @@ use crate::leader::Liveness;
 use crate::logs::ClusterLogs;
 use crate::logs::LogBroker;
 use crate::peer::PeerService;
+use crate::people::People;
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
 use crate::run::group::Group;
+use crate::store::Claim;
+use crate::store::State;
 use crate::store::Store;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,9 +51,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use weft_pki::LiveCredentials;
+use weft_pki::UserProof;
 use weft_proto::ClusterId;
 use weft_proto::NodeId;
 use weft_proto::command::Change;
+use weft_proto::object::ObjectKey;
 use weft_proto::time::Clock;
 use weft_proto::wire::ca_server::CaServer;
 use weft_proto::wire::control_server::ControlServer;
@@ -215,13 +222,19 @@ impl Manager {
             shutdown: stop.clone(),
             pace: Pace::default(),
         });
-        let control = ControlServer::new(ControlService::new(
+        let control = ControlService::new(
             proposer.clone(),
             config.entropy.clone(),
             Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
             group.clone(),
             Replica::new(&store, &stop),
-        ));
+        );
+        let people = People::new(
+            proposer.clone(),
+            config.clock.clone(),
+            config.entropy.clone(),
+        );
+        let control = ControlServer::new(control.with_people(people));
         let peer = PeerService::new(raft.clone(), proposer.clone(), liveness.clone(), broker);
         let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
         let ca = CaService::new(proposer.clone(), clock, entropy);
@@ -361,6 +374,33 @@ impl Roll for Store {
         let view = self.view();
         view.node(node).is_none_or(|node| node.manager.is_some())
     }
+
+    fn grant(&self, user: &UserProof) -> Option<Grant> {
+        granted(&self.view(), user)
+    }
+
+    fn regranted(&self, user: Arc<UserProof>, grant: Grant) -> BoxFuture<'static, ()> {
+        let mut views = self.subscribe();
+        Box::pin(async move {
+            let same = |view: &State| granted(view, &user).is_some_and(|now| now.is_like(&grant));
+            if views.wait_for(|view| !same(view)).await.is_err() {
+                // This manager is going down; whatever is open goes with it.
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+/// What a state grants a person: nothing unless the key she proved to have is the one it knows.
+fn granted(state: &State, user: &UserProof) -> Option<Grant> {
+    if state.cluster()?.id != user.identity.cluster {
+        return None;
+    }
+    let ObjectKey::User(id) = state.holder(&Claim::UserName(user.identity.name.clone()))? else {
+        return None;
+    };
+    let known = state.user(id).filter(|known| known.key == user.key)?;
+    Some(Grant::of(known))
 }
 
 /// Between managers travel the largest commands.

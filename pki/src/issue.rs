@@ -23,6 +23,7 @@ use weft_proto::ClusterId;
 use crate::EntropyError;
 use crate::NodeIdentity;
 use crate::Root;
+use crate::UserIdentity;
 use crate::when;
 
 /// How long a node certificate is valid unless the cluster is told otherwise: 24 h. Short enough
@@ -105,14 +106,64 @@ pub fn issue(
     now: SystemTime,
     ttl: Duration,
 ) -> Result<CertificateChain, IssueError> {
-    if identity.cluster != root.cert().cluster() {
+    let subject = Subject {
+        cluster: identity.cluster,
+        unit: identity.role.to_string(),
+        name: identity.node.to_string(),
+        uri: identity.uri(),
+        usages: vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ],
+    };
+    certify(root, request, &subject, now, ttl)
+}
+
+/// As [`issue`], for a person: the certificate is good for calling, and for nothing else.
+///
+/// # Errors
+/// As those of [`issue`].
+pub fn issue_user(
+    root: &Root,
+    request: &[u8],
+    identity: &UserIdentity,
+    now: SystemTime,
+    ttl: Duration,
+) -> Result<CertificateChain, IssueError> {
+    let subject = Subject {
+        cluster: identity.cluster,
+        unit: "user".to_owned(),
+        name: identity.name.to_string(),
+        uri: identity.uri(),
+        usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
+    };
+    certify(root, request, &subject, now, ttl)
+}
+
+/// Whom a certificate is for, and what it is good for.
+struct Subject {
+    cluster: ClusterId,
+    unit: String,
+    name: String,
+    uri: String,
+    usages: Vec<ExtendedKeyUsagePurpose>,
+}
+
+fn certify(
+    root: &Root,
+    request: &[u8],
+    subject: &Subject,
+    now: SystemTime,
+    ttl: Duration,
+) -> Result<CertificateChain, IssueError> {
+    if subject.cluster != root.cert().cluster() {
         return Err(IssueError::OtherCluster {
-            asked: identity.cluster,
+            asked: subject.cluster,
             root: root.cert().cluster(),
         });
     }
     let key = requested_key(request)?;
-    let params = leaf_params(root, identity, now, ttl)?;
+    let params = leaf_params(root, subject, now, ttl)?;
     let issuer = root.issuer().map_err(IssueError::Sign)?;
     let leaf = params.signed_by(&key, &issuer).map_err(IssueError::Sign)?;
     Ok(CertificateChain(vec![
@@ -141,7 +192,7 @@ fn requested_key(request: &[u8]) -> Result<rcgen::PublicKey, IssueError> {
 
 fn leaf_params(
     root: &Root,
-    identity: &NodeIdentity,
+    holder: &Subject,
     now: SystemTime,
     ttl: Duration,
 ) -> Result<CertificateParams, IssueError> {
@@ -155,17 +206,14 @@ fn leaf_params(
     // For people with an inspection tool; nothing of ours reads it.
     params.distinguished_name = DistinguishedName::new();
     let subject = &mut params.distinguished_name;
-    subject.push(DnType::OrganizationName, identity.cluster.as_str());
-    subject.push(DnType::OrganizationalUnitName, identity.role.to_string());
-    subject.push(DnType::CommonName, identity.node.as_str());
-    let name = identity.uri().try_into().map_err(IssueError::Sign)?;
+    subject.push(DnType::OrganizationName, holder.cluster.as_str());
+    subject.push(DnType::OrganizationalUnitName, holder.unit.as_str());
+    subject.push(DnType::CommonName, holder.name.as_str());
+    let name = holder.uri.as_str().try_into().map_err(IssueError::Sign)?;
     params.subject_alt_names = vec![SanType::URI(name)];
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
+    params.extended_key_usages.clone_from(&holder.usages);
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
@@ -242,6 +290,11 @@ impl CertificateChain {
     /// The chain as PEM, leaf first.
     pub fn to_pem(&self) -> String {
         pem_of(&self.0)
+    }
+
+    /// Until when the first of them is valid; `None` for one that cannot be read.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        Some(validity_of(self.0.first()?)?.1)
     }
 
     /// The certificates, leaf first.

@@ -24,6 +24,7 @@ mod token;
 mod token_secret;
 mod transport;
 mod tunnel;
+mod user;
 mod verify;
 mod when;
 
@@ -38,6 +39,7 @@ pub use issue::ChainError;
 pub use issue::DEFAULT_CERTIFICATE_TTL;
 pub use issue::IssueError;
 pub use issue::issue;
+pub use issue::issue_user;
 pub use key::KeyError;
 pub use key::PrivateKey;
 pub use keystore::Keystore;
@@ -71,6 +73,11 @@ pub use transport::server;
 pub use tunnel::TunnelKeyError;
 pub use tunnel::TunnelSecret;
 pub use tunnel::pair_key;
+pub use transport::user_channel;
+pub use user::UserCredentials;
+pub use user::UserIdentity;
+pub use user::UserProof;
+pub use user::key_digest;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

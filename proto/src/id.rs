@@ -137,6 +137,10 @@ id_type!(
     NetworkId
 );
 id_type!(
+    /// A person who uses a cluster. Never given to another person.
+    UserId
+);
+id_type!(
     /// A secret or a config.
     MaterialId
 );

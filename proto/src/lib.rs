@@ -29,6 +29,7 @@ pub use id::NodeId;
 pub use id::ParseIdError;
 pub use id::ServiceId;
 pub use id::TaskId;
+pub use id::UserId;
 pub use name::Name;
 pub use role::ParseRoleError;
 pub use role::Role;

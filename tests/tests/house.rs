@@ -85,6 +85,7 @@ const MANAGER: &[Row] = &[
         "api",
         &[
             "acting",
+            "people",
             "store",
             "propose",
             "entropy",
@@ -133,6 +134,14 @@ const MANAGER: &[Row] = &[
     row(
         "recovery",
         &["acting", "store", "consensus", "ca", "allocator"],
+        NO_ENGINE,
+    ),
+    // Who people are; the API answers their calls.
+    row(
+        "people",
+        &[
+            "acting", "store", "propose", "entropy", "managers", "status", "ca",
+        ],
         NO_ENGINE,
     ),
     // Knows callers and calls, and nothing of what the calls do.

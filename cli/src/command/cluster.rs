@@ -1,5 +1,6 @@
 //! `weft cluster`.
 
+use crate::client::Client;
 use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::keys;
@@ -216,8 +217,37 @@ async fn join_token(context: &Context, args: &JoinTokenArgs) -> anyhow::Result<(
     }
 }
 
+/// What a manager says; there is no node here to have a place.
+async fn info_from_afar(client: &Client, args: &InfoArgs) -> anyhow::Result<()> {
+    let answer = client
+        .control()
+        .get_cluster(wire::GetClusterRequest::default())
+        .await;
+    let cluster = answer.map_err(Refused::from)?.into_inner();
+    let local = wire::InfoResponse {
+        state: "remote".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cluster_id: cluster.id.clone(),
+        leader_node_id: cluster.leader_node_id.clone(),
+        manager_addrs: cluster
+            .members
+            .iter()
+            .map(|member| member.addr.clone())
+            .collect(),
+        ..wire::InfoResponse::default()
+    };
+    let info = render::cluster::info(local, Some(cluster));
+    match args.format {
+        Format::Json => output::json(&info),
+        Format::Table => output::text(&render::cluster::text(&info)),
+    }
+}
+
 async fn info(context: &Context, args: &InfoArgs) -> anyhow::Result<()> {
     let client = context.connect().await?;
+    if context.chosen()?.is_some() {
+        return info_from_afar(&client, args).await;
+    }
     let local = client.local().info(wire::InfoRequest {}).await;
     let local = local.map_err(Refused::from)?.into_inner();
     // A manager without a leader still knows its place; what it cannot say is left out.

@@ -30,7 +30,7 @@ pub(crate) struct EventsArgs {
     /// End when everything up to this revision was told, instead of going on
     #[arg(long, value_name = "REVISION")]
     until: Option<u64>,
-    /// Only changes of this kind (cluster, node, network, service, task), name or action (create,
+    /// Only changes of this kind (cluster, node, network, service, task, user), name or action (create,
     /// update, remove); of several with the same key one must fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
@@ -59,11 +59,13 @@ impl FromStr for Filter {
                 "network" => Ok(Filter::Kind(wire::ObjectKind::Network)),
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
+                "user" => Ok(Filter::Kind(wire::ObjectKind::User)),
                 "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
                 "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
                 "keys" => Ok(Filter::Kind(wire::ObjectKind::KeyRing)),
                 _ => Err(
-                    "is of no kind: cluster, node, network, service, task, secret, config or keys"
+                    "is of no kind: cluster, node, network, service, task, secret, config, user or \
+                     keys"
                         .to_owned(),
                 ),
             },
@@ -119,7 +121,7 @@ pub(super) async fn run(context: &Context, args: &EventsArgs) -> anyhow::Result<
                     client = Some(again);
                     continue;
                 }
-                Err(unreachable) => unreachable.into(),
+                Err(unreachable) => unreachable,
             },
         };
         let refused = broken.downcast_ref::<Refused>();

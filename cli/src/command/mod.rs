@@ -4,6 +4,7 @@ mod audit;
 mod cluster;
 mod completion;
 mod context;
+mod contexts;
 mod daemon;
 mod demo;
 mod events;
@@ -17,11 +18,14 @@ mod role;
 mod service;
 #[cfg(test)]
 pub(crate) mod test_objects;
+mod user;
 mod value;
 mod version;
 
 use crate::client::Unreachable;
+use crate::config;
 use crate::config::Cli;
+use crate::config::Where;
 use crate::whoami;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -61,6 +65,12 @@ pub(crate) enum Command {
     Events(events::EventsArgs),
     /// Tell who changed what
     Audit(audit::AuditArgs),
+    /// People who use the cluster from their own machines
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Clusters that this person uses from afar
+    #[command(subcommand)]
+    Context(contexts::ContextCommand),
     /// The same as `weft cluster init`
     Init(cluster::InitArgs),
     /// The same as `weft cluster join`
@@ -91,7 +101,11 @@ const INTERRUPTED: u8 = 130;
 /// # Errors
 /// What to print; see [`report`].
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let context = Context::new(cli.socket);
+    let context = Context::new(Where {
+        socket: cli.socket,
+        context: cli.context,
+        config_dir: config::config_dir(),
+    });
     match cli.command {
         Command::Daemon(args) => {
             log_to_stderr(&cli.log)?;
@@ -111,6 +125,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Node(command) => one_thread()?.block_on(node::run(&context, command))?,
         Command::Network(command) => one_thread()?.block_on(network::run(&context, command))?,
         Command::Audit(args) => one_thread()?.block_on(audit::run(&context, &args))?,
+        Command::User(command) => one_thread()?.block_on(user::run(&context, command))?,
+        Command::Context(command) => contexts::run(&context, command)?,
         Command::Secret(command) => {
             one_thread()?.block_on(material::run(&context, MaterialKind::Secret, command))?;
         }

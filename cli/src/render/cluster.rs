@@ -9,7 +9,7 @@ use weft_proto::wire;
 /// What `cluster info` says. The keys of its JSON do not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ClusterInfo {
-    /// `none`, `joining`, `worker` or `manager`.
+    /// `none`, `joining`, `worker` or `manager`; `remote` for a cluster used from afar.
     pub(crate) state: String,
     pub(crate) hostname: String,
     pub(crate) version: String,
@@ -108,6 +108,7 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
             "in no cluster: make one with \"weft cluster init\", or join one with \
                    \"weft cluster join\""
         }
+        "remote" => "uses the cluster from afar",
         other => other,
     };
     let mut rows = vec![

@@ -10,6 +10,7 @@ use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
@@ -88,6 +89,7 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Network(network) => ("network", &network.id, &network.meta),
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
+        Kind::User(user) => ("user", &user.id, &user.meta),
         Kind::Secret(secret) => ("secret", &secret.id, &secret.meta),
         Kind::Config(config) => ("config", &config.id, &config.meta),
         Kind::KeyRing(ring) => ("keys", &none, &ring.meta),
@@ -125,6 +127,7 @@ fn read(kind: Kind) -> (String, Value) {
             service.spec.name.to_string()
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
+        Kind::User(user) => body(User::try_from(user).ok(), |user| user.name.to_string()),
         // They come without their data.
         Kind::Secret(material) | Kind::Config(material) => {
             body(Material::try_from(material).ok(), |material| {
@@ -155,6 +158,7 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Network(id) => ("network", id),
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
+        KeyKind::User(id) => ("user", id),
         KeyKind::Secret(id) => ("secret", id),
         KeyKind::Config(id) => ("config", id),
         KeyKind::KeyRing(_) => ("keys", String::new()),

@@ -14,3 +14,4 @@ mod table;
 pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod unit;
+pub(crate) mod user;

@@ -416,6 +416,41 @@ impl Control for Server {
         }))
     }
 
+    async fn create_user(
+        &self,
+        _: Request<wire::CreateUserRequest>,
+    ) -> Answer<wire::CreateUserResponse> {
+        Err(Status::permission_denied("the fake knows no users"))
+    }
+
+    async fn list_users(
+        &self,
+        _: Request<wire::ListUsersRequest>,
+    ) -> Answer<wire::ListUsersResponse> {
+        Err(Status::permission_denied("the fake knows no users"))
+    }
+
+    async fn update_user(
+        &self,
+        _: Request<wire::UpdateUserRequest>,
+    ) -> Answer<wire::UpdateUserResponse> {
+        Err(Status::permission_denied("the fake knows no users"))
+    }
+
+    async fn remove_user(
+        &self,
+        _: Request<wire::RemoveUserRequest>,
+    ) -> Answer<wire::RemoveUserResponse> {
+        Err(Status::permission_denied("the fake knows no users"))
+    }
+
+    async fn renew_user(
+        &self,
+        _: Request<wire::RenewUserRequest>,
+    ) -> Answer<wire::RenewUserResponse> {
+        Err(Status::permission_denied("the fake knows no users"))
+    }
+
     async fn create_secret(
         &self,
         _: Request<wire::CreateMaterialRequest>,

@@ -98,7 +98,7 @@ impl Allocator {
                         ObjectKey::Cluster
                         | ObjectKey::Node(_)
                         | ObjectKey::Material(..)
-                        | ObjectKey::KeyRing => {}
+                        | ObjectKey::KeyRing | ObjectKey::User(_) => {}
                     }
                 }
             }

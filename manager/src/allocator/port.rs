@@ -32,7 +32,7 @@ pub fn choose_ports(
                 | ObjectKey::Network(_)
                 | ObjectKey::Task(_)
                 | ObjectKey::Material(..)
-                | ObjectKey::KeyRing => None,
+                | ObjectKey::KeyRing | ObjectKey::User(_) => None,
             };
             return Err(AllocateError::PortTaken {
                 port: published,

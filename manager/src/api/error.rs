@@ -71,6 +71,17 @@ pub(super) enum ApiError {
         from: String,
         to: String,
     },
+    #[error(
+        "you are limited to stack {stack}, and this {kind} is not one of it: give it the label \
+         (--label {label}={stack})"
+    )]
+    OtherStack {
+        kind: &'static str,
+        stack: Name,
+        label: &'static str,
+    },
+    #[error("only admins change the role of a node: ask one")]
+    RolesAreForAdmins,
     #[error("service {name} has no previous spec to return to: {why}")]
     NoPrevious { name: Name, why: &'static str },
     #[error(
@@ -144,6 +155,9 @@ impl From<ApiError> for Status {
             | ApiError::NodeManages { .. }
             | ApiError::StillManages { .. }
             | ApiError::MustStay(_) => Status::failed_precondition(text),
+            ApiError::OtherStack { .. } | ApiError::RolesAreForAdmins => {
+                Status::permission_denied(text)
+            }
             ApiError::Outdated { .. } => Status::aborted(text),
             ApiError::MadeAndGone(_) => Status::not_found(text),
             ApiError::Behind { .. } => Status::unavailable(text),

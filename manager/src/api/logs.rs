@@ -1,5 +1,6 @@
 //! Which tasks' output is meant.
 
+use crate::acting::Scope;
 use crate::api::error::ApiError;
 use crate::api::target;
 use crate::api::target::TargetError;
@@ -13,11 +14,14 @@ use weft_proto::wire;
 /// newest of that slot) or identifier.
 pub(super) fn query(
     state: &State,
+    scope: &Scope,
     request: &wire::ServiceLogsRequest,
 ) -> Result<LogQuery, ApiError> {
-    let tasks = match target::service(state, &request.target) {
+    let tasks = match target::service(state, scope, &request.target) {
         Ok(service) => given_away(state, task::list(state, Some(service.id), None)),
-        Err(error) => vec![one_task(state, &request.target).map_err(|task| worse(error, task))?],
+        Err(error) => {
+            vec![one_task(state, scope, &request.target).map_err(|task| worse(error, task))?]
+        }
     };
     Ok(LogQuery {
         tasks,
@@ -37,14 +41,15 @@ fn given_away(state: &State, tasks: Vec<std::sync::Arc<weft_proto::object::Task>
         .collect()
 }
 
-fn one_task(state: &State, target: &str) -> Result<TaskId, TargetError> {
+fn one_task(state: &State, scope: &Scope, target: &str) -> Result<TaskId, TargetError> {
     let newest = task::list(state, None, None)
         .into_iter()
-        .find(|task| task.name() == target);
+        .find(|task| task.name() == target && task::is_in(state, scope, task));
     if let Some(task) = newest {
         return Ok(task.id);
     }
-    let all = state.tasks().map(|task| (task.id, String::new(), task.id));
+    let mine = state.tasks().filter(|task| task::is_in(state, scope, task));
+    let all = mine.map(|task| (task.id, String::new(), task.id));
     target::find("task", target, all)
 }
 

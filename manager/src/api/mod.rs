@@ -26,6 +26,7 @@ mod request;
 mod server;
 mod service;
 mod shown;
+mod stack;
 mod target;
 mod task;
 mod watch;

@@ -1,6 +1,7 @@
 //! The calls: reads and answers messages, and leaves every decision to the files of the objects.
 
 use crate::acting;
+use crate::acting::Scope;
 use crate::api::Members;
 use crate::api::Replica;
 use crate::api::audit;
@@ -19,6 +20,8 @@ use crate::api::watch;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
 use crate::managers::manager_addrs;
+use crate::people::People;
+use crate::people::may_change_members;
 use crate::propose::Proposer;
 use crate::propose::retry::Basis;
 use crate::propose::retry::Committed;
@@ -37,6 +40,7 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use weft_pki::TokenSecret;
+use weft_pki::peer_of;
 use weft_proto::CommandId;
 use weft_proto::NetworkId;
 use weft_proto::Role;
@@ -57,6 +61,7 @@ pub struct ControlService {
     logs: Arc<dyn LogSource>,
     members: Arc<dyn Members>,
     replica: Replica,
+    people: Option<Arc<People>>,
 }
 
 impl ControlService {
@@ -76,7 +81,20 @@ impl ControlService {
             logs,
             members,
             replica,
+            people: None,
         }
+    }
+
+    /// The same, and `people` answers what is asked about users.
+    #[must_use]
+    pub fn with_people(mut self, people: People) -> Self {
+        self.people = Some(Arc::new(people));
+        self
+    }
+
+    fn people(&self) -> Result<&People, Status> {
+        let people = self.people.as_deref();
+        people.ok_or_else(|| Status::unimplemented("this manager knows no users"))
     }
 
     /// For the identifier of something new.
@@ -224,6 +242,9 @@ impl Control for ControlService {
         request: Request<wire::UpdateNodeRequest>,
     ) -> Answer<wire::UpdateNodeResponse> {
         let request = request.into_inner();
+        if request.role.is_some() && !may_change_members() {
+            return Err(ApiError::RolesAreForAdmins.into());
+        }
         let edit = node::Edit::read(&request)?;
         let id = RequestId::read(&request.request_id)?.command("update node");
         let this = self.members.this_node();
@@ -277,7 +298,8 @@ impl Control for ControlService {
         let spec = NetworkSpec::try_from(spec).map_err(ApiError::Field)?;
         let call = "create network";
         let id = NetworkId::from_entropy(name.object(call, || self.ids.bits()));
-        let create = |state: &State| network::create(state, id, &spec);
+        let scope = Scope::current();
+        let create = |state: &State| network::create(state, &scope, id, &spec);
         let done = self.once(name.command(call), Basis::Local, create).await?;
         let (decided, view) = done.parts();
         if let Some(network) = &decided {
@@ -297,7 +319,7 @@ impl Control for ControlService {
     ) -> Answer<wire::ListNetworksResponse> {
         let request = request.into_inner();
         let view = self.read(request.read).await?;
-        let networks = network::list(&view, &request.target)?;
+        let networks = network::list(&view, &Scope::current(), &request.target)?;
         Ok(Response::new(wire::ListNetworksResponse {
             shown: self.shown(&view),
             networks: networks.iter().map(|network| (&**network).into()).collect(),
@@ -309,8 +331,9 @@ impl Control for ControlService {
         request: Request<wire::RemoveNetworkRequest>,
     ) -> Answer<wire::RemoveNetworkResponse> {
         let target = request.into_inner().target;
+        let scope = Scope::current();
         let done = self
-            .transact(|state| network::remove(state, &target))
+            .transact(|state| network::remove(state, &scope, &target))
             .await?;
         tracing::info!(network = %done.outcome, "network removed");
         Ok(Response::new(wire::RemoveNetworkResponse {
@@ -327,7 +350,8 @@ impl Control for ControlService {
         let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
         let call = "create service";
         let id = ServiceId::from_entropy(name.object(call, || self.ids.bits()));
-        let create = |state: &State| service::create(state, id, &spec);
+        let scope = Scope::current();
+        let create = |state: &State| service::create(state, &scope, id, &spec);
         let done = self.once(name.command(call), Basis::Local, create).await?;
         let (decided, view) = done.parts();
         if let Some(service) = &decided {
@@ -350,7 +374,8 @@ impl Control for ControlService {
         let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
         let (target, version) = (&*request.target, request.version);
         let basis = self.basis(target);
-        let update = |state: &State| service::update(state, target, version, &spec);
+        let scope = Scope::current();
+        let update = |state: &State| service::update(state, &scope, target, version, &spec);
         let (decided, view) = self.once(id, basis, update).await?.parts();
         let service = match (decided, view) {
             (Some(service), view) => {
@@ -358,7 +383,7 @@ impl Control for ControlService {
                 let stored = view.and_then(|view| view.service(service.id).cloned());
                 stored.unwrap_or_else(|| Arc::new(service))
             }
-            (None, Some(view)) => target::service(&view, target)?,
+            (None, Some(view)) => target::service(&view, &scope, target)?,
             (None, None) => return Err(ApiError::MadeAndGone("change").into()),
         };
         Ok(Response::new(wire::UpdateServiceResponse {
@@ -374,7 +399,8 @@ impl Control for ControlService {
         let id = RequestId::read(&request.request_id)?.command("roll back service");
         let (target, version) = (&*request.target, request.version);
         let basis = self.basis(target);
-        let rollback = |state: &State| service::rollback(state, target, version);
+        let scope = Scope::current();
+        let rollback = |state: &State| service::rollback(state, &scope, target, version);
         let (decided, view) = self.once(id, basis, rollback).await?.parts();
         let service = match (decided, view) {
             (Some(service), view) => {
@@ -382,7 +408,7 @@ impl Control for ControlService {
                 let stored = view.and_then(|view| view.service(service.id).cloned());
                 stored.unwrap_or_else(|| Arc::new(service))
             }
-            (None, Some(view)) => target::service(&view, target)?,
+            (None, Some(view)) => target::service(&view, &scope, target)?,
             (None, None) => return Err(ApiError::MadeAndGone("change").into()),
         };
         Ok(Response::new(wire::RollbackServiceResponse {
@@ -395,8 +421,9 @@ impl Control for ControlService {
         request: Request<wire::RemoveServiceRequest>,
     ) -> Answer<wire::RemoveServiceResponse> {
         let target = request.into_inner().target;
+        let scope = Scope::current();
         let done = self
-            .transact(|state| service::remove(state, &target))
+            .transact(|state| service::remove(state, &scope, &target))
             .await?;
         tracing::info!(service = %done.outcome, "service removed");
         Ok(Response::new(wire::RemoveServiceResponse {
@@ -410,7 +437,7 @@ impl Control for ControlService {
     ) -> Answer<wire::ListServicesResponse> {
         let request = request.into_inner();
         let view = self.read(request.read).await?;
-        let services = service::list(&view, &request.target)?
+        let services = service::list(&view, &Scope::current(), &request.target)?
             .iter()
             .map(|(service, count)| wire::ServiceListing {
                 service: Some((&**service).into()),
@@ -431,15 +458,17 @@ impl Control for ControlService {
     ) -> Answer<wire::ListTasksResponse> {
         let request = request.into_inner();
         let view = self.read(request.read).await?;
+        let scope = Scope::current();
         let service = match request.service.as_str() {
             "" => None,
-            target => Some(target::service(&view, target)?.id),
+            target => Some(target::service(&view, &scope, target)?.id),
         };
         let node = match request.node.as_str() {
             "" => None,
             target => Some(node::find(&view, target, self.members.this_node())?.id),
         };
-        let tasks = task::list(&view, service, node);
+        let mut tasks = task::list(&view, service, node);
+        tasks.retain(|task| task::is_in(&view, &scope, task));
         let nodes = task::nodes_of(&view, &tasks);
         Ok(Response::new(wire::ListTasksResponse {
             tasks: tasks.iter().map(|task| (&**task).into()).collect(),
@@ -455,7 +484,7 @@ impl Control for ControlService {
         request: Request<wire::ServiceLogsRequest>,
     ) -> Answer<Self::ServiceLogsStream> {
         let view = self.view().await?;
-        let query = logs::query(&view, &request.into_inner())?;
+        let query = logs::query(&view, &Scope::current(), &request.into_inner())?;
         if query.tasks.is_empty() {
             let note = wire::LogLine {
                 note: "no task of this service was given to a node yet".to_owned(),
@@ -515,6 +544,61 @@ impl Control for ControlService {
             records: records.iter().map(|record| (&**record).into()).collect(),
             revision: view.revision(),
         }))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<wire::CreateUserRequest>,
+    ) -> Answer<wire::CreateUserResponse> {
+        let request = request.into_inner();
+        let name = RequestId::read(&request.request_id)?;
+        let call = "create user";
+        let named = name.command(call).map(|id| (id, name.object(call, || 0)));
+        Ok(Response::new(self.people()?.create(&request, named).await?))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<wire::ListUsersRequest>,
+    ) -> Answer<wire::ListUsersResponse> {
+        let request = request.into_inner();
+        let stale = request.stale;
+        let view = self
+            .read(Some(wire::ReadOptions {
+                stale,
+                min_revision: 0,
+            }))
+            .await?;
+        let users = People::list(&view, &request.target)?;
+        Ok(Response::new(wire::ListUsersResponse { users }))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<wire::UpdateUserRequest>,
+    ) -> Answer<wire::UpdateUserResponse> {
+        let request = request.into_inner();
+        let id = RequestId::read(&request.request_id)?.command("update user");
+        Ok(Response::new(self.people()?.update(&request, id).await?))
+    }
+
+    async fn remove_user(
+        &self,
+        request: Request<wire::RemoveUserRequest>,
+    ) -> Answer<wire::RemoveUserResponse> {
+        let target = request.into_inner().target;
+        Ok(Response::new(self.people()?.remove(&target).await?))
+    }
+
+    async fn renew_user(
+        &self,
+        request: Request<wire::RenewUserRequest>,
+    ) -> Answer<wire::RenewUserResponse> {
+        let caller = peer_of(request.extensions()).and_then(|peer| peer.user);
+        let caller = caller.ok_or_else(|| Status::unauthenticated("only a user renews herself"))?;
+        let request = request.into_inner();
+        let answer = self.people()?.renew(&caller, &request.csr_der).await?;
+        Ok(Response::new(answer))
     }
 
     async fn create_secret(

@@ -20,6 +20,7 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Network(network) => Kind::Network((&**network).into()),
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
+        Item::User(user) => Kind::User((&**user).into()),
         Item::Material(material) => {
             let shown = wire::Material::from(&Material::clone(material).without_data());
             match material.kind {

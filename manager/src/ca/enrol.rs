@@ -148,7 +148,8 @@ pub(super) fn root(cluster: &Cluster) -> Result<Root, CaError> {
     root_of(cluster).map_err(CaError::Root)
 }
 
-pub(super) fn root_of(cluster: &Cluster) -> Result<Root, RootError> {
+/// The cluster's certificate authority, with its key.
+pub(crate) fn root_of(cluster: &Cluster) -> Result<Root, RootError> {
     let der = CertificateDer::from(cluster.root_certificate.clone());
     let certificate = RootCert::from_der(der)?;
     Root::from_pem(&certificate.to_pem(), &cluster.root_key)

@@ -24,5 +24,6 @@ pub use bootstrap::bootstrap;
 pub use certify::CertifyError;
 pub use certify::certify;
 pub(crate) use enrol::new_node;
+pub(crate) use enrol::root_of as root;
 pub use error::AddressError;
 pub use server::CaService;

@@ -84,6 +84,8 @@ impl News {
                 }
                 ObjectKey::Service(id) => digest.service(*id),
                 ObjectKey::Cluster => digest.cluster(),
+                // No node needs to know who people are.
+                ObjectKey::User(_) => {}
                 // Its versions never change; which of them a node has follows from its tasks.
                 ObjectKey::Material(..) => {}
                 ObjectKey::KeyRing => digest.news.tunnels.all = true,

@@ -76,7 +76,7 @@ pub fn affected(before: &State, after: &State, changed: &[ObjectKey]) -> Dirty {
             ObjectKey::Cluster
             | ObjectKey::Network(_)
             | ObjectKey::Material(..)
-            | ObjectKey::KeyRing => {}
+            | ObjectKey::KeyRing | ObjectKey::User(_) => {}
         }
     }
     nodes.retain(|id| matters(before, after, *id));

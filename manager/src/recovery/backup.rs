@@ -168,7 +168,7 @@ impl Backup {
             | Object::Service(_)
             | Object::Task(_)
             | Object::Material(_)
-            | Object::KeyRing(_) => None,
+            | Object::KeyRing(_) | Object::User(_) => None,
         });
         Ok(Backup {
             cluster: cluster.ok_or(BackupError::Empty)?,

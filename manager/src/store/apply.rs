@@ -204,7 +204,7 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             Some(_) | None => Ok(()),
         },
         Item::Material(material) => check_material(state, material),
-        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::KeyRing(_) => Ok(()),
+        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::KeyRing(_) | Item::User(_) => Ok(()),
     }
 }
 
@@ -267,7 +267,9 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
             let uses = |spec: &TaskSpec| spec.files.iter().any(|file| file.material == id);
             user(state, uses).map_or(Ok(()), |user| Err(invalid(user)))
         }
-        ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) => Ok(()),
+        ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) | ObjectKey::User(_) => {
+            Ok(())
+        }
     }
 }
 
@@ -298,6 +300,7 @@ fn describe(state: &State, key: ObjectKey) -> String {
             .node(id)
             .map(|node| format!("node {}", node.description.hostname)),
         ObjectKey::Task(id) => state.task(id).map(|task| format!("task {}", task.name())),
+        ObjectKey::User(id) => state.user(id).map(|user| format!("user {}", user.name)),
         ObjectKey::Material(kind, id) => state
             .material(id)
             .map(|material| format!("{kind} {}", material.spec.name)),

@@ -23,6 +23,8 @@ pub enum Claim {
     NetworkName(Name),
     /// A service's name.
     ServiceName(Name),
+    /// A person's name.
+    UserName(Name),
     /// A port of the routing mesh.
     PublishedPort(Protocol, u16),
     /// A network's identifier on the wire.
@@ -48,6 +50,7 @@ impl Claim {
             Claim::Address(_, addr) => Some(*addr),
             Claim::NetworkName(_)
             | Claim::ServiceName(_)
+            | Claim::UserName(_)
             | Claim::PublishedPort(..)
             | Claim::Vni(_)
             | Claim::NodeNumber(_)
@@ -64,6 +67,7 @@ impl fmt::Display for Claim {
         match self {
             Claim::NetworkName(name) => write!(f, "the network name {name}"),
             Claim::ServiceName(name) => write!(f, "the service name {name}"),
+            Claim::UserName(name) => write!(f, "the user name {name}"),
             Claim::PublishedPort(protocol, port) => write!(f, "port {port}/{protocol}"),
             Claim::Vni(vni) => write!(f, "VXLAN identifier {vni}"),
             Claim::Address(_, addr) => write!(f, "address {addr}"),
@@ -106,6 +110,7 @@ pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
                 .filter_map(|port| Some(Claim::PublishedPort(port.protocol, port.published?)));
             [name].into_iter().chain(vips).chain(ports).collect()
         }
+        Item::User(user) => vec![Claim::UserName(user.name.clone())],
         Item::Material(material) => {
             let name = material.spec.name.clone();
             vec![Claim::MaterialName(material.kind, name)]

@@ -11,6 +11,7 @@ use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
@@ -28,6 +29,8 @@ pub enum Item {
     Service(Arc<Service>),
     /// A task.
     Task(Arc<Task>),
+    /// A person.
+    User(Arc<User>),
     /// A secret or a config.
     Material(Arc<Material>),
     /// The keys of the data plane.
@@ -43,6 +46,7 @@ impl Item {
             Item::Network(network) => ObjectKey::Network(network.id),
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
+            Item::User(user) => ObjectKey::User(user.id),
             Item::Material(material) => material.key(),
             Item::KeyRing(_) => ObjectKey::KeyRing,
         }
@@ -56,6 +60,7 @@ impl Item {
             Item::Network(network) => network.meta,
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
+            Item::User(user) => user.meta,
             Item::Material(material) => material.meta,
             Item::KeyRing(ring) => ring.meta,
         }
@@ -69,6 +74,7 @@ impl Item {
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
+            Item::User(user) => user.name.to_string(),
             Item::Material(material) => material.spec.name.to_string(),
         }
     }
@@ -82,6 +88,7 @@ impl From<Object> for Item {
             Object::Network(network) => Item::Network(Arc::new(network)),
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
+            Object::User(user) => Item::User(Arc::new(user)),
             Object::Material(material) => Item::Material(Arc::new(material)),
             Object::KeyRing(ring) => Item::KeyRing(Arc::new(ring)),
         }
@@ -97,6 +104,7 @@ impl From<&Item> for Object {
             Item::Network(network) => Object::Network(Network::clone(network)),
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
+            Item::User(user) => Object::User(User::clone(user)),
             Item::Material(material) => Object::Material(Material::clone(material)),
             Item::KeyRing(ring) => Object::KeyRing(KeyRing::clone(ring)),
         }
@@ -112,6 +120,7 @@ impl From<&Item> for wire::Object {
             Item::Network(network) => Kind::Network((&**network).into()),
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
+            Item::User(user) => Kind::User((&**user).into()),
             Item::Material(material) => match material.kind {
                 MaterialKind::Secret => Kind::Secret((&**material).into()),
                 MaterialKind::Config => Kind::Config((&**material).into()),

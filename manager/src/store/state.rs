@@ -19,6 +19,7 @@ use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::UserId;
 use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
@@ -33,6 +34,7 @@ use weft_proto::object::ObjectKey;
 use weft_proto::object::RemovedNode;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::time::Timestamp;
 
 /// How long a command is remembered so that a retried one is recognised, by the times stamped into
@@ -63,6 +65,7 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    users: Table<UserId, User>,
     materials: Table<MaterialId, Material>,
     key_ring: Option<Arc<KeyRing>>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
@@ -160,6 +163,16 @@ impl State {
         self.tasks.get(&id)
     }
 
+    /// All people, by id.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// One of them.
+    pub fn user(&self, id: UserId) -> Option<&Arc<User>> {
+        self.users.get(&id)
+    }
+
     /// All secrets and configs, by id.
     pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
         self.materials.values()
@@ -209,7 +222,7 @@ impl State {
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
             | ObjectKey::Material(..)
-            | ObjectKey::KeyRing => None,
+            | ObjectKey::KeyRing | ObjectKey::User(_) => None,
         })
     }
 
@@ -236,6 +249,12 @@ impl State {
                 }
                 Object::Task(task)
             }
+            Object::Cluster(_)
+            | Object::Node(_)
+            | Object::Network(_)
+            | Object::Service(_)
+            | Object::KeyRing(_)
+            | Object::User(_) => object,
             Object::Material(mut material) => {
                 let known = self.materials.get(&material.id);
                 for (number, version) in &mut material.versions {
@@ -246,11 +265,6 @@ impl State {
                 }
                 Object::Material(material)
             }
-            Object::Cluster(_)
-            | Object::Node(_)
-            | Object::Network(_)
-            | Object::Service(_)
-            | Object::KeyRing(_) => object,
         }
     }
 
@@ -267,6 +281,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::User(id) => self.users.get(&id).cloned().map(Item::User),
             ObjectKey::Material(kind, id) => {
                 let found = self.materials.get(&id).filter(|found| found.kind == kind);
                 found.cloned().map(Item::Material)
@@ -283,6 +298,7 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.users.values().cloned().map(Item::User))
             .chain(self.materials.values().cloned().map(Item::Material))
             .chain(self.key_ring.iter().cloned().map(Item::KeyRing))
     }
@@ -300,6 +316,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::User(id) => self.users.get(&id).map(|o| o.meta.version),
             ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
             ObjectKey::KeyRing => self.key_ring.as_ref().map(|o| o.meta.version),
         }
@@ -427,6 +444,7 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::User(user) => self.users.insert_mut(user.id, user),
             Item::Material(material) => self.materials.insert_mut(material.id, material),
             Item::KeyRing(ring) => self.key_ring = Some(ring),
         }
@@ -468,6 +486,7 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::User(user) => _ = self.users.remove_mut(&user.id),
             Item::Material(material) => _ = self.materials.remove_mut(&material.id),
             Item::KeyRing(_) => self.key_ring = None,
         }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::io;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +20,16 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::debug;
 use tracing::warn;
+use weft_proto::Name;
 
 use crate::LiveCredentials;
 use crate::NodeIdentity;
 use crate::Refusal;
+use crate::UserProof;
 use crate::transport::PeerIdentity;
 use crate::transport::ServerStream;
 use crate::transport::ending::Ending;
+use crate::user::Holder;
 
 /// A handshake takes two round trips and a few milliseconds of work; who needs longer than this
 /// is broken or hostile.
@@ -43,6 +46,10 @@ const MAX_HANDSHAKES_PER_ADDRESS: usize = 128;
 /// renewal by token takes a second; strangers must not be able to fill the memory by staying.
 const MAX_ANONYMOUS: usize = 256;
 const ANONYMOUS_STAY: Duration = Duration::from_secs(60);
+
+/// Open connections of one person: a command needs one, a web page some. One who was removed, or a
+/// stolen bundle, must not be able to fill the memory either.
+const MAX_PER_USER: usize = 64;
 
 /// Finished connections that nobody has taken yet.
 const FINISHED: usize = 64;
@@ -77,7 +84,8 @@ type Finished = mpsc::Sender<io::Result<ServerStream>>;
 
 async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished: Finished) {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let guests = Arc::new(Guests::default());
+    let guests = Arc::new(Guests::new(MAX_HANDSHAKES_PER_ADDRESS));
+    let people = Arc::new(Guests::new(MAX_PER_USER));
     let anonymous = Arc::new(Semaphore::new(MAX_ANONYMOUS));
     // Dropped with this future, which ends every unfinished handshake.
     let mut handshakes = JoinSet::new();
@@ -99,9 +107,9 @@ async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished:
             continue;
         };
         let (live, finished) = (live.clone(), finished.clone());
-        let anonymous = anonymous.clone();
+        let (anonymous, people) = (anonymous.clone(), people.clone());
         handshakes.spawn(async move {
-            let handshake = handshake(stream, remote, &live, anonymous);
+            let handshake = handshake(stream, remote, &live, anonymous, people);
             let outcome = timeout(HANDSHAKE_TIMEOUT, handshake).await;
             drop((place, guest));
             match outcome {
@@ -119,6 +127,7 @@ async fn handshake(
     remote: SocketAddr,
     live: &LiveCredentials,
     anonymous: Arc<Semaphore>,
+    people: Arc<Guests<Name>>,
 ) -> io::Result<ServerStream> {
     // Raft and watch messages are small and wanted at once.
     stream.set_nodelay(true)?;
@@ -126,19 +135,28 @@ async fn handshake(
         .accept(stream)
         .await?;
     let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let node = leaf
-        .map(NodeIdentity::from_certificate)
+    let holder = leaf
+        .map(Holder::from_certificate)
         .transpose()
         .map_err(io::Error::other)?;
+    let (node, user) = match holder {
+        Some(Holder::Node(node)) => (Some(node), None),
+        Some(Holder::User(user)) => (None, Some(Arc::new(user))),
+        None => (None, None),
+    };
     let revoked = node.is_some_and(|node| live.revoked().contains(&node));
     let ending = match node {
         // Let in to be told that it is not welcome, like a stranger.
         Some(_) if revoked => limited(anonymous)?,
         Some(node) => guarded(node, remote, live),
-        None => limited(anonymous)?,
+        None => match &user {
+            Some(user) => counted(user, people)?,
+            None => limited(anonymous)?,
+        },
     };
     let peer = PeerIdentity {
         node,
+        user,
         remote,
         revoked,
     };
@@ -153,6 +171,18 @@ fn guarded(node: NodeIdentity, remote: SocketAddr, live: &LiveCredentials) -> En
         warn!(%remote, %node, "cut a connection: this identity was revoked");
         io::ErrorKind::ConnectionAborted
     })
+}
+
+/// A person's connection has one of few places of hers. Whether she is welcome is said to each call,
+/// so that one who was removed hears it.
+fn counted(user: &UserProof, people: Arc<Guests<Name>>) -> io::Result<Ending> {
+    let place = people
+        .admit(user.identity.name.clone())
+        .ok_or_else(|| io::Error::other("too many connections of one user"))?;
+    Ok(Ending::new(async move {
+        let _place = place;
+        std::future::pending().await
+    }))
 }
 
 /// A stranger's connection has one of few places, for a limited time.
@@ -176,38 +206,47 @@ fn report(remote: SocketAddr, error: &io::Error) {
     }
 }
 
-/// Unfinished handshakes per address.
-#[derive(Default)]
-struct Guests(Mutex<HashMap<IpAddr, usize>>);
-
-/// One unfinished handshake; leaving is dropping it.
-struct Guest {
-    guests: Arc<Guests>,
-    address: IpAddr,
+/// How many come from one side: unfinished handshakes of an address, connections of a person.
+struct Guests<K> {
+    most: usize,
+    counts: Mutex<HashMap<K, usize>>,
 }
 
-impl Guests {
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
-        let mut counts = self.0.lock();
-        let count = counts.entry(address).or_insert(0);
-        if *count >= MAX_HANDSHAKES_PER_ADDRESS {
+/// One of them; leaving is dropping it.
+struct Guest<K: Clone + Eq + Hash> {
+    guests: Arc<Guests<K>>,
+    side: K,
+}
+
+impl<K: Clone + Eq + Hash> Guests<K> {
+    fn new(most: usize) -> Self {
+        Guests {
+            most,
+            counts: Mutex::default(),
+        }
+    }
+
+    fn admit(self: &Arc<Self>, side: K) -> Option<Guest<K>> {
+        let mut counts = self.counts.lock();
+        let count = counts.entry(side.clone()).or_insert(0);
+        if *count >= self.most {
             return None;
         }
         *count += 1;
         Some(Guest {
             guests: self.clone(),
-            address,
+            side,
         })
     }
 }
 
-impl Drop for Guest {
+impl<K: Clone + Eq + Hash> Drop for Guest<K> {
     fn drop(&mut self) {
-        let mut counts = self.guests.0.lock();
-        if let Some(count) = counts.get_mut(&self.address) {
+        let mut counts = self.guests.counts.lock();
+        if let Some(count) = counts.get_mut(&self.side) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.remove(&self.side);
             }
         }
     }
@@ -216,10 +255,11 @@ impl Drop for Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     #[test]
     fn one_address_cannot_take_all_places_and_gets_them_back() {
-        let guests = Arc::new(Guests::default());
+        let guests = Arc::new(Guests::new(MAX_HANDSHAKES_PER_ADDRESS));
         let greedy: IpAddr = [10, 0, 0, 1].into();
         let honest: IpAddr = [10, 0, 0, 2].into();
         let mut taken = Vec::new();
@@ -231,6 +271,6 @@ mod tests {
         taken.pop();
         assert!(guests.admit(greedy).is_some());
         taken.clear();
-        assert!(guests.0.lock().is_empty());
+        assert!(guests.counts.lock().is_empty());
     }
 }

@@ -23,11 +23,15 @@ use crate::command::ConflictKind;
 use crate::command::Expect;
 use crate::command::StoreSnapshot;
 use crate::convert::arbitrary::*;
+use crate::id::UserId;
+use crate::object::KeyDigest;
 use crate::object::Object;
 use crate::object::ObjectKey;
 use crate::object::RemovedNode;
 use crate::object::Task;
 use crate::object::TaskStatus;
+use crate::object::User;
+use crate::object::UserRole;
 use crate::task_state::DesiredState;
 use crate::task_state::TASK_STATES;
 use crate::time::Timestamp;
@@ -82,6 +86,23 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
         .boxed()
 }
 
+pub(super) fn user() -> impl Strategy<Value = User> {
+    let role = select(vec![UserRole::Viewer, UserRole::Operator, UserRole::Admin]);
+    let who = (meta(), any::<u128>(), name(), option::of(name()));
+    (who, role, 1..=u64::MAX, any::<[u8; 32]>(), at()).prop_map(
+        |((meta, id, name, stack), role, ttl, key, expires)| User {
+            meta,
+            id: UserId::from_entropy(id),
+            name,
+            role,
+            stack,
+            certificate_ttl: std::time::Duration::from_millis(ttl),
+            key: KeyDigest::from_bytes(key),
+            expires,
+        },
+    )
+}
+
 pub(super) fn object() -> impl Strategy<Value = Object> {
     prop_oneof![
         cluster().prop_map(Object::from),
@@ -89,6 +110,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         network().prop_map(Object::from),
         service().prop_map(Object::from),
         task().prop_map(Object::from),
+        user().prop_map(Object::from),
         material().prop_map(Object::from),
         key_ring().prop_map(Object::from),
     ]
@@ -101,6 +123,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         network_id().prop_map(ObjectKey::Network),
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
+        any::<u128>().prop_map(|bits| ObjectKey::User(UserId::from_entropy(bits))),
         (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
         Just(ObjectKey::KeyRing),
     ]

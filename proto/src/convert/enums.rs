@@ -6,6 +6,7 @@ use crate::convert::ConvertError;
 use crate::object::KeyPhase;
 use crate::object::NodeState;
 use crate::object::UpdateState;
+use crate::object::UserRole;
 use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::EndpointMode;
@@ -116,6 +117,15 @@ same_variants!(
         RollbackCompleted
     },
     "use a state of an update"
+);
+same_variants!(
+    wire::UserRole,
+    UserRole {
+        Viewer,
+        Operator,
+        Admin
+    },
+    "use viewer, operator or admin"
 );
 same_variants!(
     wire::MaterialKind,

@@ -26,6 +26,7 @@ mod snapshot_stream;
 mod task;
 mod task_spec;
 mod update;
+mod user;
 
 #[cfg(test)]
 mod arbitrary;

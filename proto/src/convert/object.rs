@@ -10,6 +10,7 @@ use crate::convert::network;
 use crate::convert::node;
 use crate::convert::service;
 use crate::convert::task;
+use crate::convert::user;
 use crate::object::Meta;
 use crate::object::Object;
 use crate::object::ObjectKey;
@@ -48,6 +49,7 @@ impl From<&Object> for wire::Object {
                 Object::Network(network) => Kind::Network(network.into()),
                 Object::Service(service) => Kind::Service(service.into()),
                 Object::Task(task) => Kind::Task(task.into()),
+                Object::User(user) => Kind::User(user.into()),
                 Object::Material(material) => material::kind(material.kind, material.into()),
                 Object::KeyRing(ring) => Kind::KeyRing(ring.into()),
             }),
@@ -62,6 +64,7 @@ pub(super) fn read(wire: wire::Object) -> Result<Object, ConvertError> {
         Kind::Network(wire) => inner("network", network::read(wire)).map(Object::Network),
         Kind::Service(wire) => inner("service", service::read(wire)).map(Object::Service),
         Kind::Task(wire) => inner("task", task::read(wire)).map(Object::Task),
+        Kind::User(wire) => inner("user", user::read(wire)).map(Object::User),
         Kind::Secret(wire) => inner("secret", material::read(wire)).map(Object::Material),
         Kind::Config(wire) => inner("config", material::read(wire)).map(Object::Material),
         Kind::KeyRing(wire) => inner("key_ring", key_ring::read(wire)).map(Object::KeyRing),
@@ -90,6 +93,7 @@ impl From<&ObjectKey> for wire::ObjectKey {
                 ObjectKey::Network(id) => KeyKind::Network(id.to_string()),
                 ObjectKey::Service(id) => KeyKind::Service(id.to_string()),
                 ObjectKey::Task(id) => KeyKind::Task(id.to_string()),
+                ObjectKey::User(id) => KeyKind::User(id.to_string()),
                 ObjectKey::Material(MaterialKind::Secret, id) => KeyKind::Secret(id.to_string()),
                 ObjectKey::Material(MaterialKind::Config, id) => KeyKind::Config(id.to_string()),
                 ObjectKey::KeyRing => KeyKind::KeyRing(true),
@@ -105,6 +109,7 @@ pub(super) fn read_key(wire: wire::ObjectKey) -> Result<ObjectKey, ConvertError>
         KeyKind::Network(id) => ObjectKey::Network(field::parse("network", &id)?),
         KeyKind::Service(id) => ObjectKey::Service(field::parse("service", &id)?),
         KeyKind::Task(id) => ObjectKey::Task(field::parse("task", &id)?),
+        KeyKind::User(id) => ObjectKey::User(field::parse("user", &id)?),
         KeyKind::Secret(id) => {
             ObjectKey::Material(MaterialKind::Secret, field::parse("secret", &id)?)
         }

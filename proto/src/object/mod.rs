@@ -8,6 +8,7 @@ mod node;
 mod removed;
 mod service;
 mod task;
+mod user;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
@@ -30,12 +31,17 @@ pub use service::UpdateState;
 pub use service::UpdateStatus;
 pub use task::Task;
 pub use task::TaskStatus;
+pub use user::KeyDigest;
+pub use user::ParseUserRoleError;
+pub use user::User;
+pub use user::UserRole;
 
 use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::id::UserId;
 use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use serde::Deserialize;
@@ -71,6 +77,8 @@ pub enum Object {
     Service(Service),
     /// A task.
     Task(Task),
+    /// A person.
+    User(User),
     /// A secret or a config.
     Material(Material),
     /// The keys of the data plane; there is one ring, or none yet.
@@ -90,6 +98,8 @@ pub enum ObjectKey {
     Service(ServiceId),
     /// A task.
     Task(TaskId),
+    /// A person.
+    User(UserId),
     /// A secret or a config.
     Material(MaterialKind, MaterialId),
     /// The keys of the data plane.
@@ -105,6 +115,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.id),
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
+            Object::User(user) => ObjectKey::User(user.id),
             Object::Material(material) => material.key(),
             Object::KeyRing(_) => ObjectKey::KeyRing,
         }
@@ -118,6 +129,7 @@ impl Object {
             Object::Network(network) => network.meta,
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
+            Object::User(user) => user.meta,
             Object::Material(material) => material.meta,
             Object::KeyRing(ring) => ring.meta,
         }
@@ -132,6 +144,7 @@ impl Object {
             Object::Network(network) => network.meta = meta,
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
+            Object::User(user) => user.meta = meta,
             Object::Material(material) => material.meta = meta,
             Object::KeyRing(ring) => ring.meta = meta,
         }
@@ -147,6 +160,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
+            ObjectKey::User(id) => write!(f, "user {id}"),
             ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
             ObjectKey::KeyRing => f.write_str("key ring"),
         }
@@ -162,4 +176,4 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task, Material, KeyRing);
+into_object!(Cluster, Node, Network, Service, Task, Material, KeyRing, User);

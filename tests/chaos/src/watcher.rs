@@ -266,7 +266,7 @@ fn content(object: &wire::Object) -> Option<(u32, Content)> {
         | Kind::Task(_)
         | Kind::Secret(_)
         | Kind::Config(_)
-        | Kind::KeyRing(_) => None,
+        | Kind::KeyRing(_) | Kind::User(_) => None,
     }
 }
 
@@ -284,6 +284,7 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
             service.meta.as_ref()?.version,
         ),
         Kind::Task(task) => (format!("task/{}", task.id), task.meta.as_ref()?.version),
+        Kind::User(user) => (format!("user/{}", user.id), user.meta.as_ref()?.version),
         Kind::Secret(secret) => (
             format!("secret/{}", secret.id),
             secret.meta.as_ref()?.version,
@@ -306,6 +307,7 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Network(id) => format!("network/{id}"),
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
+        KeyKind::User(id) => format!("user/{id}"),
         KeyKind::Secret(id) => format!("secret/{id}"),
         KeyKind::Config(id) => format!("config/{id}"),
         KeyKind::KeyRing(_) => "keys".to_owned(),

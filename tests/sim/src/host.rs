@@ -363,6 +363,7 @@ fn identified(mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
     let remote = addr(place.unwrap_or(Place(0)));
     request.extensions_mut().insert(PeerIdentity {
         node,
+        user: None,
         remote,
         revoked: false,
     });

@@ -3,6 +3,8 @@
 use super::support::Fake;
 use crate::dispatcher::Pace;
 use crate::dispatcher::Presence;
+use crate::dispatcher::report::Report;
+use crate::dispatcher::report::plan;
 use crate::dispatcher::report::read;
 use crate::dispatcher::reporter::Reporter;
 use crate::dispatcher::reporter::in_turn;
@@ -67,6 +69,27 @@ async fn until_running(fake: &Fake, n: u128) {
         })
         .await
         .unwrap();
+}
+
+#[test]
+fn a_node_speaks_for_its_own_tasks_only() {
+    let (fake, _, _) = world(1);
+    let forged = (node_id(2), task_id(1));
+    let report = |state| Report {
+        session: 1,
+        status: status(state),
+    };
+    for state in [TaskState::Running, TaskState::Failed, TaskState::Complete] {
+        let decided = plan(&fake.store.view(), &[(forged, report(state))].into());
+        assert!(decided.changes.is_empty(), "{state}");
+        assert_eq!(decided.foreign, [forged]);
+    }
+    let own = (node_id(1), task_id(1));
+    let decided = plan(
+        &fake.store.view(),
+        &[(own, report(TaskState::Running))].into(),
+    );
+    assert_eq!(decided.changes.len(), 1);
 }
 
 #[test]

@@ -233,6 +233,7 @@ fn identified(mut request: Request<()>, remote: SocketAddr) -> Request<()> {
     });
     request.extensions_mut().insert(PeerIdentity {
         node,
+        user: None,
         remote,
         revoked: false,
     });

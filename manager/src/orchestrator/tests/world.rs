@@ -120,7 +120,7 @@ impl World {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Material(..)
-            | ObjectKey::KeyRing => {}
+            | ObjectKey::KeyRing | ObjectKey::User(_) => {}
         }
     }
 
