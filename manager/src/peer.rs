@@ -86,6 +86,7 @@ impl Peer for PeerService {
         self.liveness.heard(&request.into_inner().heard, now);
         Ok(Response::new(wire::PresenceResponse {
             answering: answering(&status, now).into_iter().collect(),
+            refused: self.liveness.refused(now),
         }))
     }
 

@@ -119,6 +119,8 @@ pub async fn run(
             node: config.me,
             description: config.description.clone(),
             data_addr: config.data_addr,
+            // Random, and another one for every start.
+            instance: config.seed.max(1),
         },
         managers: Managers::new(config.managers.clone(), config.own_manager),
         dial: Arc::clone(&dial),

@@ -26,6 +26,8 @@ const MAX_GENERIC: usize = 64;
 pub(super) struct Introduction {
     description: NodeDescription,
     data_addr: IpAddr,
+    /// Drawn by the agent at its start; 0: it is of an earlier release.
+    pub(super) instance: u64,
 }
 
 impl Introduction {
@@ -57,6 +59,7 @@ impl Introduction {
         Ok(Introduction {
             description,
             data_addr,
+            instance: hello.instance,
         })
     }
 

@@ -63,6 +63,8 @@ impl News {
                 }
                 ObjectKey::Service(id) => digest.service(*id),
                 ObjectKey::Cluster => digest.cluster(),
+                // Who may join concerns nobody who has.
+                ObjectKey::JoinToken(_) => {}
             }
         }
         digest.endpoints();

@@ -5,6 +5,7 @@
 
 mod batch;
 mod control;
+mod doubles;
 mod liveness;
 mod membership;
 mod office;

@@ -178,6 +178,7 @@ impl<'a> Session<'a> {
         Up::Hello(wire::Hello {
             description: Some((&self.agent.hello.description).into()),
             data_addr: self.agent.hello.data_addr.to_string(),
+            instance: self.agent.hello.instance,
         })
     }
 

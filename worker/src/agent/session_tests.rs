@@ -40,6 +40,7 @@ impl Node {
                 node: node_id(),
                 description: crate::describe::describe("host".to_owned(), "0.1.0"),
                 data_addr: "192.0.2.7".parse().unwrap(),
+                instance: 7,
             },
             managers: Managers::new(managers, first),
             dial: Arc::new(|addr| {

@@ -40,6 +40,8 @@ pub struct Hello {
     pub description: NodeDescription,
     /// Where other nodes send its VXLAN packets.
     pub data_addr: IpAddr,
+    /// Drawn when the agent starts, never 0: tells it from another machine with the same identity.
+    pub instance: u64,
 }
 
 /// Holds one session at a time, for ever.

@@ -242,6 +242,7 @@ pub(crate) fn hello(node: &Node) -> FromAgent {
     FromAgent::Hello(wire::Hello {
         description: Some((&node.description).into()),
         data_addr: node.data_addr.to_string(),
+        ..wire::Hello::default()
     })
 }
 
