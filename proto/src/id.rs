@@ -137,6 +137,10 @@ id_type!(
     NetworkId
 );
 id_type!(
+    /// A join token that was made for a purpose. Follows from its secret.
+    JoinTokenId
+);
+id_type!(
     /// One proposal to the log. A retried proposal keeps its id and is applied once.
     CommandId
 );

@@ -89,6 +89,8 @@ const MANAGER: &[Row] = &[
             "quorum",
             // What a backup is.
             "recovery",
+            // Who is let in by a person becomes a node as whoever joins does.
+            "ca",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
             // What services should have and how they go back, as the orchestrator sees it.

@@ -30,7 +30,8 @@ pub(crate) struct EventsArgs {
     /// End when everything up to this revision was told, instead of going on
     #[arg(long, value_name = "REVISION")]
     until: Option<u64>,
-    /// Only changes of this kind (cluster, node, network, service, task), name or action (create,
+    /// Only changes of this kind (cluster, node, network, service, task,
+    /// join-token), name or action (create,
     /// update, remove); of several with the same key one must fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
@@ -59,7 +60,10 @@ impl FromStr for Filter {
                 "network" => Ok(Filter::Kind(wire::ObjectKind::Network)),
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
-                _ => Err("is of no kind: cluster, node, network, service or task".to_owned()),
+                "join-token" => Ok(Filter::Kind(wire::ObjectKind::JoinToken)),
+                _ => Err(
+                    "is of no kind: cluster, node, network, service, task or join-token".to_owned(),
+                ),
             },
             ("name", name) if !name.is_empty() => Ok(Filter::Name(name.to_owned())),
             ("action", action @ ("create" | "update" | "remove")) => {

@@ -6,6 +6,7 @@ mod context;
 mod daemon;
 mod demo;
 mod events;
+mod join_token;
 mod network;
 mod node;
 mod output;

@@ -1,5 +1,6 @@
 //! What happened to the objects of the cluster.
 
+use crate::render::join_token;
 use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
@@ -85,6 +86,7 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Network(network) => ("network", &network.id, &network.meta),
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
+        Kind::JoinToken(token) => ("join-token", &token.id, &token.meta),
     };
     let key = Key {
         kind,
@@ -119,6 +121,11 @@ fn read(kind: Kind) -> (String, Value) {
             service.spec.name.to_string()
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
+        // What its secret is recognised by is left out. Whether it has expired is no change.
+        Kind::JoinToken(token) => {
+            let row = join_token::row(token, Timestamp::from_millis(i64::MIN));
+            body(Some(row), |row| row.name.clone())
+        }
     }
 }
 
@@ -130,6 +137,7 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Network(id) => ("network", id),
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
+        KeyKind::JoinToken(id) => ("join-token", id),
     };
     Some(Key { kind, id })
 }

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod event;
 #[cfg(test)]
 mod golden;
+pub(crate) mod join_token;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod service;

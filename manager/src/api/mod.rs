@@ -23,6 +23,7 @@ mod service;
 mod shown;
 mod target;
 mod task;
+mod token;
 mod watch;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Objects as callers get to see them.
 
 use crate::store::Item;
+use weft_proto::object::IssuedToken;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -17,6 +18,15 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Network(network) => Kind::Network((&**network).into()),
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
+        Item::JoinToken(token) => Kind::JoinToken(token_shown(token)),
     };
     wire::Object { kind: Some(kind) }
+}
+
+/// A join token without what its secret is recognised by.
+pub(super) fn token_shown(token: &IssuedToken) -> wire::JoinToken {
+    wire::JoinToken {
+        sha256: Vec::new(),
+        ..token.into()
+    }
 }

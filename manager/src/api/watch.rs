@@ -68,6 +68,7 @@ impl Wanted {
             ObjectKey::Network(_) => ObjectKind::Network,
             ObjectKey::Service(_) => ObjectKind::Service,
             ObjectKey::Task(_) => ObjectKind::Task,
+            ObjectKey::JoinToken(_) => ObjectKind::JoinToken,
         };
         self.all() || self.0.contains(&kind)
     }

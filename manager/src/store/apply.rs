@@ -181,7 +181,7 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             }),
             Some(_) | None => Ok(()),
         },
-        Item::Cluster(_) | Item::Node(_) | Item::Service(_) => Ok(()),
+        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::JoinToken(_) => Ok(()),
     }
 }
 
@@ -228,7 +228,10 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
                 (None, None) => Ok(()),
             }
         }
-        ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) => Ok(()),
+        ObjectKey::Node(_)
+        | ObjectKey::Service(_)
+        | ObjectKey::Task(_)
+        | ObjectKey::JoinToken(_) => Ok(()),
     }
 }
 
@@ -245,7 +248,7 @@ fn describe(state: &State, key: ObjectKey) -> String {
             .node(id)
             .map(|node| format!("node {}", node.description.hostname)),
         ObjectKey::Task(id) => state.task(id).map(|task| format!("task {}", task.name())),
-        ObjectKey::Cluster => None,
+        ObjectKey::Cluster | ObjectKey::JoinToken(_) => None,
     }
     .unwrap_or_else(|| key.to_string())
 }

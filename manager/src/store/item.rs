@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use weft_proto::object::Cluster;
+use weft_proto::object::IssuedToken;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -25,6 +26,8 @@ pub enum Item {
     Service(Arc<Service>),
     /// A task.
     Task(Arc<Task>),
+    /// A join token that was made for a purpose.
+    JoinToken(Arc<IssuedToken>),
 }
 
 impl Item {
@@ -36,6 +39,7 @@ impl Item {
             Item::Network(network) => ObjectKey::Network(network.id),
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
+            Item::JoinToken(token) => ObjectKey::JoinToken(token.id),
         }
     }
 
@@ -47,6 +51,7 @@ impl Item {
             Item::Network(network) => network.meta,
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
+            Item::JoinToken(token) => token.meta,
         }
     }
 
@@ -58,6 +63,7 @@ impl Item {
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
+            Item::JoinToken(token) => token.name.clone(),
         }
     }
 }
@@ -70,6 +76,7 @@ impl From<Object> for Item {
             Object::Network(network) => Item::Network(Arc::new(network)),
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
+            Object::JoinToken(token) => Item::JoinToken(Arc::new(token)),
         }
     }
 }
@@ -83,6 +90,7 @@ impl From<&Item> for Object {
             Item::Network(network) => Object::Network(Network::clone(network)),
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
+            Item::JoinToken(token) => Object::JoinToken(IssuedToken::clone(token)),
         }
     }
 }
@@ -96,6 +104,7 @@ impl From<&Item> for wire::Object {
             Item::Network(network) => Kind::Network((&**network).into()),
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
+            Item::JoinToken(token) => Kind::JoinToken((&**token).into()),
         };
         wire::Object { kind: Some(kind) }
     }

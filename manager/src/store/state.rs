@@ -14,6 +14,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::JoinTokenId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
@@ -22,6 +23,7 @@ use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
+use weft_proto::object::IssuedToken;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
@@ -59,6 +61,7 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    join_tokens: Table<JoinTokenId, IssuedToken>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -148,6 +151,16 @@ impl State {
         self.tasks.get(&id)
     }
 
+    /// The join tokens that were made for a purpose, by id.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &Arc<IssuedToken>> {
+        self.join_tokens.values()
+    }
+
+    /// One of them.
+    pub fn join_token(&self, id: JoinTokenId) -> Option<&Arc<IssuedToken>> {
+        self.join_tokens.get(&id)
+    }
+
     /// The tasks of a service, also of one that is gone.
     pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
         let (first, last) = (TaskId::from_entropy(0), last_task());
@@ -185,7 +198,8 @@ impl State {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
-            | ObjectKey::Service(_) => None,
+            | ObjectKey::Service(_)
+            | ObjectKey::JoinToken(_) => None,
         })
     }
 
@@ -211,9 +225,11 @@ impl State {
                 }
                 Object::Task(task)
             }
-            Object::Cluster(_) | Object::Node(_) | Object::Network(_) | Object::Service(_) => {
-                object
-            }
+            Object::Cluster(_)
+            | Object::Node(_)
+            | Object::Network(_)
+            | Object::Service(_)
+            | Object::JoinToken(_) => object,
         }
     }
 
@@ -230,6 +246,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).cloned().map(Item::JoinToken),
         }
     }
 
@@ -241,6 +258,7 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.join_tokens.values().cloned().map(Item::JoinToken))
     }
 
     /// Commands applied lately, oldest first.
@@ -256,6 +274,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).map(|o| o.meta.version),
         }
     }
 
@@ -371,6 +390,7 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::JoinToken(token) => self.join_tokens.insert_mut(token.id, token),
         }
     }
 
@@ -410,6 +430,7 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::JoinToken(token) => _ = self.join_tokens.remove_mut(&token.id),
         }
         Some(item)
     }

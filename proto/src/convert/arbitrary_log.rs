@@ -84,6 +84,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         network().prop_map(Object::from),
         service().prop_map(Object::from),
         task().prop_map(Object::from),
+        join_token().prop_map(Object::from),
     ]
 }
 
@@ -94,6 +95,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         network_id().prop_map(ObjectKey::Network),
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
+        join_token_id().prop_map(ObjectKey::JoinToken),
     ]
 }
 

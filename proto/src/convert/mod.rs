@@ -10,6 +10,7 @@ mod command;
 mod enums;
 mod error;
 mod field;
+mod join_token;
 mod limits;
 mod mode;
 mod network;

@@ -4,6 +4,7 @@ use crate::convert::ConvertError;
 use crate::convert::cluster;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::join_token;
 use crate::convert::network;
 use crate::convert::node;
 use crate::convert::service;
@@ -45,6 +46,7 @@ impl From<&Object> for wire::Object {
                 Object::Network(network) => Kind::Network(network.into()),
                 Object::Service(service) => Kind::Service(service.into()),
                 Object::Task(task) => Kind::Task(task.into()),
+                Object::JoinToken(token) => Kind::JoinToken(token.into()),
             }),
         }
     }
@@ -57,6 +59,7 @@ pub(super) fn read(wire: wire::Object) -> Result<Object, ConvertError> {
         Kind::Network(wire) => inner("network", network::read(wire)).map(Object::Network),
         Kind::Service(wire) => inner("service", service::read(wire)).map(Object::Service),
         Kind::Task(wire) => inner("task", task::read(wire)).map(Object::Task),
+        Kind::JoinToken(wire) => inner("join_token", join_token::read(wire)).map(Object::JoinToken),
     }
 }
 
@@ -82,6 +85,7 @@ impl From<&ObjectKey> for wire::ObjectKey {
                 ObjectKey::Network(id) => KeyKind::Network(id.to_string()),
                 ObjectKey::Service(id) => KeyKind::Service(id.to_string()),
                 ObjectKey::Task(id) => KeyKind::Task(id.to_string()),
+                ObjectKey::JoinToken(id) => KeyKind::JoinToken(id.to_string()),
             }),
         }
     }
@@ -94,6 +98,7 @@ pub(super) fn read_key(wire: wire::ObjectKey) -> Result<ObjectKey, ConvertError>
         KeyKind::Network(id) => ObjectKey::Network(field::parse("network", &id)?),
         KeyKind::Service(id) => ObjectKey::Service(field::parse("service", &id)?),
         KeyKind::Task(id) => ObjectKey::Task(field::parse("task", &id)?),
+        KeyKind::JoinToken(id) => ObjectKey::JoinToken(field::parse("join_token", &id)?),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The objects of the cluster's state.
 
 mod cluster;
+mod join_token;
 mod network;
 mod node;
 mod removed;
@@ -9,6 +10,8 @@ mod task;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
+pub use join_token::IssuedToken;
+pub use join_token::PendingNode;
 pub use network::Network;
 pub use node::ManagerStatus;
 pub use node::Node;
@@ -23,6 +26,7 @@ pub use service::UpdateStatus;
 pub use task::Task;
 pub use task::TaskStatus;
 
+use crate::id::JoinTokenId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
@@ -61,6 +65,8 @@ pub enum Object {
     Service(Service),
     /// A task.
     Task(Task),
+    /// A join token that was made for a purpose.
+    JoinToken(IssuedToken),
 }
 
 /// Which object.
@@ -76,6 +82,8 @@ pub enum ObjectKey {
     Service(ServiceId),
     /// A task.
     Task(TaskId),
+    /// A join token that was made for a purpose.
+    JoinToken(JoinTokenId),
 }
 
 impl Object {
@@ -87,6 +95,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.id),
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
+            Object::JoinToken(token) => ObjectKey::JoinToken(token.id),
         }
     }
 
@@ -98,6 +107,7 @@ impl Object {
             Object::Network(network) => network.meta,
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
+            Object::JoinToken(token) => token.meta,
         }
     }
 
@@ -110,6 +120,7 @@ impl Object {
             Object::Network(network) => network.meta = meta,
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
+            Object::JoinToken(token) => token.meta = meta,
         }
         self
     }
@@ -123,6 +134,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
+            ObjectKey::JoinToken(id) => write!(f, "join token {id}"),
         }
     }
 }
@@ -137,3 +149,9 @@ macro_rules! into_object {
     )*};
 }
 into_object!(Cluster, Node, Network, Service, Task);
+
+impl From<IssuedToken> for Object {
+    fn from(token: IssuedToken) -> Object {
+        Object::JoinToken(token)
+    }
+}

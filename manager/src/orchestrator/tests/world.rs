@@ -114,7 +114,10 @@ impl World {
                     self.tell_service(&before, now);
                 }
             }
-            ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::Network(_) => {}
+            ObjectKey::Cluster
+            | ObjectKey::Node(_)
+            | ObjectKey::Network(_)
+            | ObjectKey::JoinToken(_) => {}
         }
     }
 
