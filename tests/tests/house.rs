@@ -63,6 +63,8 @@ const NO_ENGINE: &[&str] = &["openraft", "sled"];
 
 const MANAGER: &[Row] = &[
     row("run", ANY, &[]),
+    // Who makes a call, for whoever proposes while it is served.
+    row("acting", &["store"], LOOPS),
     // Leadership is what starts and stops the loops.
     row(
         "leader",
@@ -70,6 +72,7 @@ const MANAGER: &[Row] = &[
             "orchestrator",
             "scheduler",
             "allocator",
+            "material",
             "entropy",
             "consensus",
             "store",
@@ -80,6 +83,7 @@ const MANAGER: &[Row] = &[
     row(
         "api",
         &[
+            "acting",
             "store",
             "propose",
             "entropy",
@@ -91,6 +95,7 @@ const MANAGER: &[Row] = &[
             "recovery",
             // Who is let in by a person becomes a node as whoever joins does.
             "ca",
+            "material",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
             // What services should have and how they go back, as the orchestrator sees it.
@@ -102,6 +107,7 @@ const MANAGER: &[Row] = &[
     row(
         "ca",
         &[
+            "acting",
             "store",
             "propose",
             "entropy",
@@ -121,15 +127,17 @@ const MANAGER: &[Row] = &[
     // Opens and makes logs while no manager runs on them.
     row(
         "recovery",
-        &["store", "consensus", "ca", "allocator"],
+        &["acting", "store", "consensus", "ca", "allocator"],
         NO_ENGINE,
     ),
     // Knows callers and calls, and nothing of what the calls do.
-    row("authz", &[], NO_ENGINE),
+    row("authz", &["acting"], NO_ENGINE),
     // What other managers ask of this one; neither consensus nor the logs know it.
     row("peer", &["consensus", "leader", "logs"], NO_ENGINE),
     row("logs", &["store"], NO_ENGINE),
     row("managers", &["store"], LOOPS),
+    // Who uses which version of a secret or config.
+    row("material", &["store"], LOOPS),
     row("status", &["allocator", "propose"], NO_ENGINE),
     row("entropy", &[], LOOPS),
     // Never each other.
@@ -137,7 +145,11 @@ const MANAGER: &[Row] = &[
     row("scheduler", &["store"], LOOPS),
     row("allocator", &["store"], LOOPS),
     // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
-    row("consensus", &["store", "propose", "entropy"], NO_ENGINE),
+    row(
+        "consensus",
+        &["acting", "store", "propose", "entropy"],
+        NO_ENGINE,
+    ),
     row("propose", &["store"], NO_ENGINE),
     row("store", &[], LOOPS),
 ];

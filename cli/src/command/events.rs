@@ -30,7 +30,7 @@ pub(crate) struct EventsArgs {
     /// End when everything up to this revision was told, instead of going on
     #[arg(long, value_name = "REVISION")]
     until: Option<u64>,
-    /// Only changes of this kind (cluster, node, network, service, task,
+    /// Only changes of this kind (cluster, node, network, service, task, secret, config,
     /// join-token), name or action (create,
     /// update, remove); of several with the same key one must fit
     #[arg(short, long, value_name = "KEY=VALUE")]
@@ -60,9 +60,12 @@ impl FromStr for Filter {
                 "network" => Ok(Filter::Kind(wire::ObjectKind::Network)),
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
+                "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
+                "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
                 "join-token" => Ok(Filter::Kind(wire::ObjectKind::JoinToken)),
                 _ => Err(
-                    "is of no kind: cluster, node, network, service, task or join-token".to_owned(),
+                    "is of no kind: cluster, node, network, service, task, secret, config or join-token"
+                        .to_owned(),
                 ),
             },
             ("name", name) if !name.is_empty() => Ok(Filter::Name(name.to_owned())),

@@ -5,6 +5,7 @@ use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
@@ -87,6 +88,8 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
         Kind::JoinToken(token) => ("join-token", &token.id, &token.meta),
+        Kind::Secret(secret) => ("secret", &secret.id, &secret.meta),
+        Kind::Config(config) => ("config", &config.id, &config.meta),
     };
     let key = Key {
         kind,
@@ -126,6 +129,12 @@ fn read(kind: Kind) -> (String, Value) {
             let row = join_token::row(token, Timestamp::from_millis(i64::MIN));
             body(Some(row), |row| row.name.clone())
         }
+        // They come without their data.
+        Kind::Secret(material) | Kind::Config(material) => {
+            body(Material::try_from(material).ok(), |material| {
+                material.spec.name.to_string()
+            })
+        }
     }
 }
 
@@ -138,6 +147,8 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
         KeyKind::JoinToken(id) => ("join-token", id),
+        KeyKind::Secret(id) => ("secret", id),
+        KeyKind::Config(id) => ("config", id),
     };
     Some(Key { kind, id })
 }

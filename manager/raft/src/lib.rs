@@ -16,6 +16,7 @@
 //! here, on disk or on the wire, since its layouts change between releases.
 #![forbid(unsafe_code)]
 
+mod appends;
 mod cipher;
 mod config;
 mod convert;

@@ -95,7 +95,10 @@ impl Allocator {
                             self.room = true;
                             self.services.insert(*id);
                         }
-                        ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::JoinToken(_) => {}
+                        ObjectKey::Cluster
+                        | ObjectKey::Node(_)
+                        | ObjectKey::Material(..)
+                        | ObjectKey::JoinToken(_) => {}
                     }
                 }
             }

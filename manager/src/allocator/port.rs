@@ -31,6 +31,7 @@ pub fn choose_ports(
                 | ObjectKey::Node(_)
                 | ObjectKey::Network(_)
                 | ObjectKey::Task(_)
+                | ObjectKey::Material(..)
                 | ObjectKey::JoinToken(_) => None,
             };
             return Err(AllocateError::PortTaken {

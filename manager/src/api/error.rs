@@ -1,6 +1,7 @@
 //! Why a request is refused: what, why, and what to do.
 
 use crate::allocator::AllocateError;
+use crate::api::material::MaterialError;
 use crate::api::target::TargetError;
 use crate::ca::CaError;
 use crate::propose::ProposeError;
@@ -23,6 +24,8 @@ pub(super) enum ApiError {
     Field(#[from] ConvertError),
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     #[error(transparent)]
     Allocate(#[from] AllocateError),
     #[error(transparent)]
@@ -137,6 +140,7 @@ impl From<ApiError> for Status {
             | ApiError::ModeChange { .. }
             | ApiError::Rename(_) => Status::invalid_argument(text),
             ApiError::Target(error) => error.into(),
+            ApiError::Material(error) => error.into(),
             ApiError::Allocate(error) => error.into(),
             ApiError::Propose(error) => error.into(),
             ApiError::Enrol(error) => error.into(),

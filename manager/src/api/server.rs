@@ -1,7 +1,9 @@
 //! The calls: reads and answers messages, and leaves every decision to the files of the objects.
 
+use crate::acting;
 use crate::api::Members;
 use crate::api::Replica;
+use crate::api::audit;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
@@ -41,13 +43,14 @@ use weft_proto::NetworkId;
 use weft_proto::Role;
 use weft_proto::ServiceId;
 use weft_proto::convert::ConvertError;
+use weft_proto::spec::MaterialKind;
 use weft_proto::spec::NetworkSpec;
 use weft_proto::time::Clock;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 /// The service `weft.v1.Control`, the same on every manager.
 pub struct ControlService {
@@ -81,11 +84,16 @@ impl ControlService {
         }
     }
 
+    /// For the identifier of something new.
+    pub(super) fn bits(&self) -> u128 {
+        self.ids.bits()
+    }
+
     async fn view(&self) -> Result<View, ApiError> {
         Ok(self.proposer.fresh_view().await?)
     }
 
-    async fn transact<T: Send>(
+    pub(super) async fn transact<T: Send>(
         &self,
         decide: impl FnMut(&State) -> Result<Decision<T>, ApiError> + Send,
     ) -> Result<Committed<T>, ApiError> {
@@ -93,7 +101,7 @@ impl ControlService {
     }
 
     /// A transaction that is made once however often its request arrives.
-    async fn once<T: Send>(
+    pub(super) async fn once<T: Send>(
         &self,
         id: Option<CommandId>,
         basis: Basis,
@@ -110,7 +118,7 @@ impl ControlService {
         found.map_or(Basis::Fresh, |_| Basis::Local)
     }
 
-    async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
+    pub(super) async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
         match options.unwrap_or_default() {
             wire::ReadOptions {
                 stale: true,
@@ -120,7 +128,7 @@ impl ControlService {
         }
     }
 
-    fn shown(&self, view: &View) -> Option<wire::Shown> {
+    pub(super) fn shown(&self, view: &View) -> Option<wire::Shown> {
         let this = self.members.this_node();
         let node = view.node(this);
         Some(wire::Shown {
@@ -178,7 +186,10 @@ impl Control for ControlService {
         let view = if request.rotate {
             let secret = TokenSecret::random().map_err(ApiError::Token)?;
             let done = self
-                .transact(|state| cluster::rotate_token(state, role, &secret))
+                .transact(|state| {
+                    acting::says(format!("rotated the {role} token"));
+                    cluster::rotate_token(state, role, &secret)
+                })
                 .await?;
             tracing::info!(%role, "join token rotated");
             done.view
@@ -255,6 +266,7 @@ impl Control for ControlService {
                 let node = node::find(state, &request.target, this)?;
                 let members = self.members.members();
                 if request.revoke {
+                    acting::says(format!("revoked node {}", node.description.hostname));
                     return node::revoke(state, &node, this, &members);
                 }
                 node::remove(state, &node, request.force, &members)
@@ -554,7 +566,12 @@ impl Control for ControlService {
     ) -> Answer<wire::DecideNodeResponse> {
         let wire::DecideNodeRequest { target, accept } = request.into_inner();
         let now = self.clock.timestamp();
-        let decide = |state: &State| token::decide(state, &target, accept, now);
+        let decide = |state: &State| {
+            let decision = token::decide(state, &target, accept, now)?;
+            let word = if accept { "accepted" } else { "rejected" };
+            acting::says(format!("{word} node {}", decision.outcome.hostname));
+            Ok(decision)
+        };
         let token::Decided {
             id,
             hostname,
@@ -566,5 +583,80 @@ impl Control for ControlService {
             node_id: id.to_string(),
             hostname,
         }))
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<wire::ListAuditRequest>,
+    ) -> Answer<wire::ListAuditResponse> {
+        let request = request.into_inner();
+        let stale = request.stale;
+        let view = self
+            .read(Some(wire::ReadOptions {
+                stale,
+                min_revision: 0,
+            }))
+            .await?;
+        let records = audit::list(&view, &request);
+        Ok(Response::new(wire::ListAuditResponse {
+            records: records.iter().map(|record| (&**record).into()).collect(),
+            revision: view.revision(),
+        }))
+    }
+
+    async fn create_secret(
+        &self,
+        request: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        self.create_material(MaterialKind::Secret, request).await
+    }
+
+    async fn update_secret(
+        &self,
+        request: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        self.update_material(MaterialKind::Secret, request).await
+    }
+
+    async fn list_secrets(
+        &self,
+        request: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        self.list_materials(MaterialKind::Secret, request).await
+    }
+
+    async fn remove_secret(
+        &self,
+        request: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        self.remove_material(MaterialKind::Secret, request).await
+    }
+
+    async fn create_config(
+        &self,
+        request: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        self.create_material(MaterialKind::Config, request).await
+    }
+
+    async fn update_config(
+        &self,
+        request: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        self.update_material(MaterialKind::Config, request).await
+    }
+
+    async fn list_configs(
+        &self,
+        request: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        self.list_materials(MaterialKind::Config, request).await
+    }
+
+    async fn remove_config(
+        &self,
+        request: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        self.remove_material(MaterialKind::Config, request).await
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::store::Item;
 use weft_proto::object::IssuedToken;
+use weft_proto::object::Material;
+use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -19,6 +21,13 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
         Item::JoinToken(token) => Kind::JoinToken(token_shown(token)),
+        Item::Material(material) => {
+            let shown = wire::Material::from(&Material::clone(material).without_data());
+            match material.kind {
+                MaterialKind::Secret => Kind::Secret(shown),
+                MaterialKind::Config => Kind::Config(shown),
+            }
+        }
     };
     wire::Object { kind: Some(kind) }
 }

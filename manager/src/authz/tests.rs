@@ -70,6 +70,8 @@ fn each_service_is_open_to_whom_it_is_for_and_to_nobody_else() {
             ("weft.v1.Ca" | "weft.v1.Dispatcher" | "weft.v1.Membership", _) => &[Manager, Worker],
             // It holds the keys: only for whoever is root on a manager.
             (_, "/weft.v1.Control/Backup") => &[LocalSocket],
+            // Names people, and where they sit.
+            (_, "/weft.v1.Control/ListAudit") => &[LocalSocket],
             ("weft.v1.Control", _) => &[LocalSocket, Manager],
             ("weft.v1.Local", _) => &[LocalSocket],
             ("weft.v1.Raft" | "weft.v1.Peer", _) => &[Manager],

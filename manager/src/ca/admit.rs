@@ -82,6 +82,14 @@ pub(super) fn judge(
 }
 
 impl Admission {
+    /// What its holder is called in the audit log.
+    pub(super) fn holder(&self) -> String {
+        match &self.issued {
+            None => format!("token/{}", self.role),
+            Some(token) => format!("token/{}", token.id.short()),
+        }
+    }
+
     /// Takes one use of the token. Refused when it is applied if the token was used, removed or
     /// rotated meanwhile. Belongs before whatever else changes the cluster in the transaction.
     pub(super) fn take(&self, cluster: &Cluster) -> Change {

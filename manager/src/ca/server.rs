@@ -1,5 +1,7 @@
 //! The calls.
 
+use crate::acting;
+use crate::acting::Quiet;
 use crate::ca::admit::Admission;
 use crate::ca::admit::admit;
 use crate::ca::enrol;
@@ -46,6 +48,7 @@ pub struct CaService {
     /// One join after the other on this manager: all at once, they would choose the same numbers
     /// and have to choose again.
     joining: Mutex<()>,
+    refusals: Quiet,
 }
 
 /// What becomes of a machine that asks to join.
@@ -71,6 +74,7 @@ impl CaService {
             pace: Pace::default(),
             strangers: Pace::default(),
             joining: Mutex::new(()),
+            refusals: Quiet::default(),
         }
     }
 
@@ -170,6 +174,7 @@ impl CaService {
         }
         let now = self.clock.now().into();
         let admission = admit(state, &cluster, token, now)?;
+        acting::known_as(admission.holder());
         let mut applicant = Applicant::read(id, admission.role, request)?;
         let Admission { role, issued } = &admission;
         if let Some(issued) = issued.as_ref().filter(|issued| issued.approve) {
@@ -327,7 +332,9 @@ impl Ca for CaService {
         {
             Ok(response) => Ok(Response::new(response)),
             Err(error) => {
-                tracing::warn!(?from, %error, "a node may not join");
+                if let Some(skipped) = self.refusals.turn(Instant::now()) {
+                    tracing::warn!(?from, skipped, %error, "a node may not join");
+                }
                 Err(error.into())
             }
         }

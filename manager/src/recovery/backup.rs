@@ -167,6 +167,7 @@ impl Backup {
             | Object::Network(_)
             | Object::Service(_)
             | Object::Task(_)
+            | Object::Material(_)
             | Object::JoinToken(_) => None,
         });
         Ok(Backup {

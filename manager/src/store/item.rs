@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use weft_proto::object::Cluster;
 use weft_proto::object::IssuedToken;
+use weft_proto::object::Material;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -10,6 +11,7 @@ use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -28,6 +30,8 @@ pub enum Item {
     Task(Arc<Task>),
     /// A join token that was made for a purpose.
     JoinToken(Arc<IssuedToken>),
+    /// A secret or a config.
+    Material(Arc<Material>),
 }
 
 impl Item {
@@ -40,6 +44,7 @@ impl Item {
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
             Item::JoinToken(token) => ObjectKey::JoinToken(token.id),
+            Item::Material(material) => material.key(),
         }
     }
 
@@ -52,6 +57,7 @@ impl Item {
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
             Item::JoinToken(token) => token.meta,
+            Item::Material(material) => material.meta,
         }
     }
 
@@ -64,6 +70,7 @@ impl Item {
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
             Item::JoinToken(token) => token.name.clone(),
+            Item::Material(material) => material.spec.name.to_string(),
         }
     }
 }
@@ -77,6 +84,7 @@ impl From<Object> for Item {
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
             Object::JoinToken(token) => Item::JoinToken(Arc::new(token)),
+            Object::Material(material) => Item::Material(Arc::new(material)),
         }
     }
 }
@@ -91,6 +99,7 @@ impl From<&Item> for Object {
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
             Item::JoinToken(token) => Object::JoinToken(IssuedToken::clone(token)),
+            Item::Material(material) => Object::Material(Material::clone(material)),
         }
     }
 }
@@ -105,6 +114,10 @@ impl From<&Item> for wire::Object {
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
             Item::JoinToken(token) => Kind::JoinToken((&**token).into()),
+            Item::Material(material) => match material.kind {
+                MaterialKind::Secret => Kind::Secret((&**material).into()),
+                MaterialKind::Config => Kind::Config((&**material).into()),
+            },
         };
         wire::Object { kind: Some(kind) }
     }

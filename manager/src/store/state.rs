@@ -15,15 +15,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
 use weft_proto::JoinTokenId;
+use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
 use weft_proto::object::IssuedToken;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
@@ -62,6 +65,7 @@ pub struct State {
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
     join_tokens: Table<JoinTokenId, IssuedToken>,
+    materials: Table<MaterialId, Material>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -70,6 +74,7 @@ pub struct State {
     removed: RedBlackTreeMapSync<NodeId, Arc<RemovedNode>>,
     removed_order: QueueSync<NodeId>,
     resting: RedBlackTreeMapSync<(NetworkId, IpAddr), NodeId>,
+    pub(super) audit: QueueSync<Arc<AuditRecord>>,
 }
 
 impl State {
@@ -161,6 +166,16 @@ impl State {
         self.join_tokens.get(&id)
     }
 
+    /// All secrets and configs, by id.
+    pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
+        self.materials.values()
+    }
+
+    /// One secret or config.
+    pub fn material(&self, id: MaterialId) -> Option<&Arc<Material>> {
+        self.materials.get(&id)
+    }
+
     /// The tasks of a service, also of one that is gone.
     pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
         let (first, last) = (TaskId::from_entropy(0), last_task());
@@ -199,12 +214,14 @@ impl State {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
+            | ObjectKey::Material(..)
             | ObjectKey::JoinToken(_) => None,
         })
     }
 
     /// The same object, but a task that is made after its service's spec shares that spec instead
-    /// of having one of its own: a hundred thousand tasks hold one.
+    /// of having one of its own: a hundred thousand tasks hold one. A version of a secret or config
+    /// that comes without its data keeps what it has: nobody sends it twice.
     pub(super) fn share(&self, object: Object) -> Object {
         match object {
             Object::Task(mut task) => {
@@ -224,6 +241,16 @@ impl State {
                     task.spec = spec;
                 }
                 Object::Task(task)
+            }
+            Object::Material(mut material) => {
+                let known = self.materials.get(&material.id);
+                for (number, version) in &mut material.versions {
+                    let known = known.and_then(|known| known.versions.get(number));
+                    if let (true, Some(known)) = (version.data.bytes().is_empty(), known) {
+                        version.data = known.data.clone();
+                    }
+                }
+                Object::Material(material)
             }
             Object::Cluster(_)
             | Object::Node(_)
@@ -247,6 +274,10 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
             ObjectKey::JoinToken(id) => self.join_tokens.get(&id).cloned().map(Item::JoinToken),
+            ObjectKey::Material(kind, id) => {
+                let found = self.materials.get(&id).filter(|found| found.kind == kind);
+                found.cloned().map(Item::Material)
+            }
         }
     }
 
@@ -259,6 +290,7 @@ impl State {
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
             .chain(self.join_tokens.values().cloned().map(Item::JoinToken))
+            .chain(self.materials.values().cloned().map(Item::Material))
     }
 
     /// Commands applied lately, oldest first.
@@ -275,6 +307,7 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
             ObjectKey::JoinToken(id) => self.join_tokens.get(&id).map(|o| o.meta.version),
+            ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
         }
     }
 
@@ -290,6 +323,7 @@ impl State {
                 .removed_in_order()
                 .map(|node| RemovedNode::clone(node))
                 .collect(),
+            audit: self.audit().map(|one| AuditRecord::clone(one)).collect(),
         }
     }
 
@@ -322,6 +356,12 @@ impl State {
                 ..StoreSnapshot::default()
             })?;
         }
+        for record in self.audit() {
+            piece(StoreSnapshot {
+                audit: vec![AuditRecord::clone(record)],
+                ..StoreSnapshot::default()
+            })?;
+        }
         Ok(())
     }
 
@@ -346,6 +386,9 @@ impl State {
         }
         for node in piece.removed {
             self.bury(node);
+        }
+        for record in piece.audit {
+            self.witnessed(record);
         }
     }
 
@@ -391,6 +434,7 @@ impl State {
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
             Item::JoinToken(token) => self.join_tokens.insert_mut(token.id, token),
+            Item::Material(material) => self.materials.insert_mut(material.id, material),
         }
     }
 
@@ -431,6 +475,7 @@ impl State {
                 self.tasks.remove_mut(&task.id);
             }
             Item::JoinToken(token) => _ = self.join_tokens.remove_mut(&token.id),
+            Item::Material(material) => _ = self.materials.remove_mut(&material.id),
         }
         Some(item)
     }

@@ -4,6 +4,7 @@
 //! `TryFrom<wire::X> for Domain` with [`ConvertError`]. What passed the door can be acted on.
 
 mod assignment;
+mod audit;
 mod batch;
 mod cluster;
 mod command;
@@ -12,6 +13,7 @@ mod error;
 mod field;
 mod join_token;
 mod limits;
+mod material;
 mod mode;
 mod network;
 mod node;
@@ -45,6 +47,7 @@ pub use command::encode_result;
 pub use error::ConvertError;
 pub use field::labels;
 pub use limits::INGRESS_PREFIXES;
+pub use limits::MAX_MATERIAL_BYTES;
 pub use limits::MAX_REPLICAS;
 pub use limits::MAX_STOP_GRACE;
 pub use limits::SUBNET_PREFIXES_V4;

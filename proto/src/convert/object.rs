@@ -5,6 +5,7 @@ use crate::convert::cluster;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::join_token;
+use crate::convert::material;
 use crate::convert::network;
 use crate::convert::node;
 use crate::convert::service;
@@ -12,6 +13,7 @@ use crate::convert::task;
 use crate::object::Meta;
 use crate::object::Object;
 use crate::object::ObjectKey;
+use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use crate::wire;
 use crate::wire::object::Kind;
@@ -47,6 +49,7 @@ impl From<&Object> for wire::Object {
                 Object::Service(service) => Kind::Service(service.into()),
                 Object::Task(task) => Kind::Task(task.into()),
                 Object::JoinToken(token) => Kind::JoinToken(token.into()),
+                Object::Material(material) => material::kind(material.kind, material.into()),
             }),
         }
     }
@@ -60,6 +63,8 @@ pub(super) fn read(wire: wire::Object) -> Result<Object, ConvertError> {
         Kind::Service(wire) => inner("service", service::read(wire)).map(Object::Service),
         Kind::Task(wire) => inner("task", task::read(wire)).map(Object::Task),
         Kind::JoinToken(wire) => inner("join_token", join_token::read(wire)).map(Object::JoinToken),
+        Kind::Secret(wire) => inner("secret", material::read(wire)).map(Object::Material),
+        Kind::Config(wire) => inner("config", material::read(wire)).map(Object::Material),
     }
 }
 
@@ -86,6 +91,8 @@ impl From<&ObjectKey> for wire::ObjectKey {
                 ObjectKey::Service(id) => KeyKind::Service(id.to_string()),
                 ObjectKey::Task(id) => KeyKind::Task(id.to_string()),
                 ObjectKey::JoinToken(id) => KeyKind::JoinToken(id.to_string()),
+                ObjectKey::Material(MaterialKind::Secret, id) => KeyKind::Secret(id.to_string()),
+                ObjectKey::Material(MaterialKind::Config, id) => KeyKind::Config(id.to_string()),
             }),
         }
     }
@@ -99,6 +106,12 @@ pub(super) fn read_key(wire: wire::ObjectKey) -> Result<ObjectKey, ConvertError>
         KeyKind::Service(id) => ObjectKey::Service(field::parse("service", &id)?),
         KeyKind::Task(id) => ObjectKey::Task(field::parse("task", &id)?),
         KeyKind::JoinToken(id) => ObjectKey::JoinToken(field::parse("join_token", &id)?),
+        KeyKind::Secret(id) => {
+            ObjectKey::Material(MaterialKind::Secret, field::parse("secret", &id)?)
+        }
+        KeyKind::Config(id) => {
+            ObjectKey::Material(MaterialKind::Config, field::parse("config", &id)?)
+        }
     })
 }
 

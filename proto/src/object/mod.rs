@@ -2,6 +2,7 @@
 
 mod cluster;
 mod join_token;
+mod material;
 mod network;
 mod node;
 mod removed;
@@ -12,6 +13,9 @@ pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
 pub use join_token::IssuedToken;
 pub use join_token::PendingNode;
+pub use material::Data;
+pub use material::Material;
+pub use material::MaterialVersion;
 pub use network::Network;
 pub use node::ManagerStatus;
 pub use node::Node;
@@ -27,10 +31,12 @@ pub use task::Task;
 pub use task::TaskStatus;
 
 use crate::id::JoinTokenId;
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
@@ -67,6 +73,8 @@ pub enum Object {
     Task(Task),
     /// A join token that was made for a purpose.
     JoinToken(IssuedToken),
+    /// A secret or a config.
+    Material(Material),
 }
 
 /// Which object.
@@ -84,6 +92,8 @@ pub enum ObjectKey {
     Task(TaskId),
     /// A join token that was made for a purpose.
     JoinToken(JoinTokenId),
+    /// A secret or a config.
+    Material(MaterialKind, MaterialId),
 }
 
 impl Object {
@@ -96,6 +106,7 @@ impl Object {
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
             Object::JoinToken(token) => ObjectKey::JoinToken(token.id),
+            Object::Material(material) => material.key(),
         }
     }
 
@@ -108,6 +119,7 @@ impl Object {
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
             Object::JoinToken(token) => token.meta,
+            Object::Material(material) => material.meta,
         }
     }
 
@@ -121,6 +133,7 @@ impl Object {
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
             Object::JoinToken(token) => token.meta = meta,
+            Object::Material(material) => material.meta = meta,
         }
         self
     }
@@ -134,7 +147,8 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
-            ObjectKey::JoinToken(id) => write!(f, "join token {id}"),
+            ObjectKey::JoinToken(id) => write!(f, "join-token {id}"),
+            ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
         }
     }
 }
@@ -148,7 +162,7 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task);
+into_object!(Cluster, Node, Network, Service, Task, Material);
 
 impl From<IssuedToken> for Object {
     fn from(token: IssuedToken) -> Object {

@@ -264,6 +264,8 @@ fn content(object: &wire::Object) -> Option<(u32, Content)> {
         | Kind::Node(_)
         | Kind::Network(_)
         | Kind::Task(_)
+        | Kind::Secret(_)
+        | Kind::Config(_)
         | Kind::JoinToken(_) => None,
     }
 }
@@ -286,6 +288,14 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
             format!("join-token/{}", token.id),
             token.meta.as_ref()?.version,
         ),
+        Kind::Secret(secret) => (
+            format!("secret/{}", secret.id),
+            secret.meta.as_ref()?.version,
+        ),
+        Kind::Config(config) => (
+            format!("config/{}", config.id),
+            config.meta.as_ref()?.version,
+        ),
     };
     let mut hasher = DefaultHasher::new();
     hasher.write(&object.encode_to_vec());
@@ -300,5 +310,7 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
         KeyKind::JoinToken(id) => format!("join-token/{id}"),
+        KeyKind::Secret(id) => format!("secret/{id}"),
+        KeyKind::Config(id) => format!("config/{id}"),
     })
 }

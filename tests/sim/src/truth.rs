@@ -178,6 +178,7 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
     let tasks = state.tasks().map(|task| ObjectKey::Task(task.id));
     let tokens = state.join_tokens();
     let tokens = tokens.map(|token| ObjectKey::JoinToken(token.id));
+    let materials = state.materials().map(|material| material.key());
     cluster
         .into_iter()
         .chain(nodes)
@@ -185,6 +186,7 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
         .chain(services)
         .chain(tasks)
         .chain(tokens)
+        .chain(materials)
 }
 
 /// An object that changed. The store says which, and not to what.

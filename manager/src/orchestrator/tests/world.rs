@@ -4,6 +4,7 @@
 use crate::fixture;
 use crate::orchestrator::Orchestrator;
 use crate::orchestrator::plan;
+use crate::orchestrator::tests::words::told;
 use crate::store::State;
 use crate::store::apply;
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ impl World {
             id: CommandId::from_entropy(self.ids),
             at: self.time(),
             changes,
+            actor: None,
         };
         let applied = apply(&self.state, self.state.revision() + 1, &command);
         applied.result.unwrap();
@@ -117,6 +119,7 @@ impl World {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
+            | ObjectKey::Material(..)
             | ObjectKey::JoinToken(_) => {}
         }
     }
@@ -126,7 +129,7 @@ impl World {
             (None, Some(task)) => {
                 let number = self.tags.len() + 1;
                 self.tags.insert(id, number);
-                let spec = task.spec.command[0].clone();
+                let spec = told(&task.spec);
                 let tag = self.tag(&task);
                 self.say(&format!("{tag} made ({spec})"));
             }
@@ -301,7 +304,7 @@ impl World {
                 }
                 continue;
             }
-            let fate = self.fates.get(&task.spec.command[0]).copied();
+            let fate = self.fates.get(&told(&task.spec)).copied();
             match (state, fate) {
                 (TaskState::Running, Some(Fate::Ends(code, after))) => {
                     if task.status.at.as_millis() + after <= self.now {
@@ -358,7 +361,7 @@ impl World {
         let running = self.state.tasks().filter(|task| {
             task.status.state == TaskState::Running && task.desired == DesiredState::Running
         });
-        let ends = running.filter_map(|task| match self.fates.get(&task.spec.command[0]) {
+        let ends = running.filter_map(|task| match self.fates.get(&told(&task.spec)) {
             Some(Fate::Ends(_, after)) => Some(task.status.at.as_millis() + after),
             Some(Fate::Hangs) | None => None,
         });
