@@ -144,8 +144,8 @@ fn a_revoked_node_is_cut_off_at_every_manager_and_by_every_peer() -> anyhow::Res
         "--mode",
         "global",
         "--",
-        "sleep",
-        "1000",
+        "weft",
+        "whoami",
     ])?;
     let tasks = cluster.wait_running("web", 5)?;
     let task_on = |host: &Host| {
@@ -153,12 +153,12 @@ fn a_revoked_node_is_cut_off_at_every_manager_and_by_every_peer() -> anyhow::Res
         found.map(|(task, _)| task.clone()).unwrap_or_default()
     };
     let (theirs, ours) = (task_on(bad), task_on(good));
-    let addr = cluster.in_task_ok(&theirs, &["hostname", "-I"])?;
-    let addr = addr.trim().to_owned();
+    let addr = cluster.in_task_ok(&ours, &["dig", "+short", &theirs])?;
+    let url = format!("http://{}:8000/", addr.trim());
     let reaches = || {
-        let ping = ["ping", "-c", "1", "-W", "1", addr.as_str()];
+        let get = ["curl", "-sS", "-m", "1", url.as_str()];
         cluster
-            .in_task(&ours, &ping)
+            .in_task(&ours, &get)
             .is_ok_and(|output| output.status.success())
     };
     cluster.wait("a way between the two tasks", || reaches().then_some(()))?;
