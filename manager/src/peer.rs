@@ -92,6 +92,7 @@ impl Peer for PeerService {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            refused: self.liveness.refused(now),
         }))
     }
 

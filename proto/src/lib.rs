@@ -23,6 +23,7 @@ pub mod wire;
 pub use id::ClusterId;
 pub use id::CommandId;
 pub use id::ID_LEN;
+pub use id::JoinTokenId;
 pub use id::MaterialId;
 pub use id::NetworkId;
 pub use id::NodeId;

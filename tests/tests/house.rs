@@ -95,6 +95,8 @@ const MANAGER: &[Row] = &[
             "quorum",
             // What a backup is.
             "recovery",
+            // Who is let in by a person becomes a node as whoever joins does.
+            "ca",
             "material",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",

@@ -126,6 +126,8 @@ pub async fn run(
             description: config.description.clone(),
             data_addr: config.data_addr,
             tunnel_key: config.tunnel_key.public(),
+            // Random, and another one for every start.
+            instance: config.seed.max(1),
         },
         managers: Managers::new(config.managers.clone(), config.own_manager),
         dial: Arc::clone(&dial),

@@ -31,6 +31,8 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "REVISION")]
     until: Option<u64>,
     /// Only changes of this kind (cluster, node, network, service, task, user), name or action (create,
+    /// Only changes of this kind (cluster, node, network, service, task, secret, config,
+    /// join-token), name or action (create,
     /// update, remove); of several with the same key one must fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
@@ -63,9 +65,10 @@ impl FromStr for Filter {
                 "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
                 "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
                 "keys" => Ok(Filter::Kind(wire::ObjectKind::KeyRing)),
+                "join-token" => Ok(Filter::Kind(wire::ObjectKind::JoinToken)),
                 _ => Err(
-                    "is of no kind: cluster, node, network, service, task, secret, config, user or \
-                     keys"
+                    "is of no kind: cluster, node, network, service, task, secret, config, user, \
+                     join-token or keys"
                         .to_owned(),
                 ),
             },

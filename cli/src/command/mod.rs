@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 mod events;
 mod keys;
+mod join_token;
 mod material;
 mod network;
 mod node;

@@ -1,5 +1,6 @@
 //! What happened to the objects of the cluster.
 
+use crate::render::join_token;
 use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
@@ -90,6 +91,7 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
         Kind::User(user) => ("user", &user.id, &user.meta),
+        Kind::JoinToken(token) => ("join-token", &token.id, &token.meta),
         Kind::Secret(secret) => ("secret", &secret.id, &secret.meta),
         Kind::Config(config) => ("config", &config.id, &config.meta),
         Kind::KeyRing(ring) => ("keys", &none, &ring.meta),
@@ -128,6 +130,11 @@ fn read(kind: Kind) -> (String, Value) {
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
         Kind::User(user) => body(User::try_from(user).ok(), |user| user.name.to_string()),
+        // What its secret is recognised by is left out. Whether it has expired is no change.
+        Kind::JoinToken(token) => {
+            let row = join_token::row(token, Timestamp::from_millis(i64::MIN));
+            body(Some(row), |row| row.name.clone())
+        }
         // They come without their data.
         Kind::Secret(material) | Kind::Config(material) => {
             body(Material::try_from(material).ok(), |material| {
@@ -159,6 +166,7 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
         KeyKind::User(id) => ("user", id),
+        KeyKind::JoinToken(id) => ("join-token", id),
         KeyKind::Secret(id) => ("secret", id),
         KeyKind::Config(id) => ("config", id),
         KeyKind::KeyRing(_) => ("keys", String::new()),

@@ -6,6 +6,7 @@ pub(crate) mod event;
 #[cfg(test)]
 mod golden;
 pub(crate) mod keys;
+pub(crate) mod join_token;
 pub(crate) mod material;
 pub(crate) mod network;
 pub(crate) mod node;

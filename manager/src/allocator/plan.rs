@@ -95,10 +95,7 @@ impl Allocator {
                             self.room = true;
                             self.services.insert(*id);
                         }
-                        ObjectKey::Cluster
-                        | ObjectKey::Node(_)
-                        | ObjectKey::Material(..)
-                        | ObjectKey::KeyRing | ObjectKey::User(_) => {}
+                        ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => {}
                     }
                 }
             }

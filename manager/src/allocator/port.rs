@@ -31,8 +31,7 @@ pub fn choose_ports(
                 | ObjectKey::Node(_)
                 | ObjectKey::Network(_)
                 | ObjectKey::Task(_)
-                | ObjectKey::Material(..)
-                | ObjectKey::KeyRing | ObjectKey::User(_) => None,
+                | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => None,
             };
             return Err(AllocateError::PortTaken {
                 port: published,

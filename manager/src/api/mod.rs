@@ -29,6 +29,7 @@ mod shown;
 mod stack;
 mod target;
 mod task;
+mod token;
 mod watch;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::store::Item;
 use weft_proto::object::KeyRing;
+use weft_proto::object::IssuedToken;
 use weft_proto::object::Material;
 use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
@@ -21,6 +22,7 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
         Item::User(user) => Kind::User((&**user).into()),
+        Item::JoinToken(token) => Kind::JoinToken(token_shown(token)),
         Item::Material(material) => {
             let shown = wire::Material::from(&Material::clone(material).without_data());
             match material.kind {
@@ -47,4 +49,12 @@ pub(super) fn epochs(ring: &KeyRing) -> Vec<wire::KeyEpoch> {
         since_ms: epoch.since.as_millis(),
     });
     shown.collect()
+}
+
+/// A join token without what its secret is recognised by.
+pub(super) fn token_shown(token: &IssuedToken) -> wire::JoinToken {
+    wire::JoinToken {
+        sha256: Vec::new(),
+        ..token.into()
+    }
 }

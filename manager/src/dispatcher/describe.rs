@@ -32,6 +32,8 @@ pub(super) struct Introduction {
     description: NodeDescription,
     data_addr: IpAddr,
     tunnel_key: Option<TunnelKey>,
+    /// Drawn by the agent at its start; 0: it is of an earlier release.
+    pub(super) instance: u64,
 }
 
 impl Introduction {
@@ -71,6 +73,7 @@ impl Introduction {
             description,
             data_addr,
             tunnel_key,
+            instance: hello.instance,
         })
     }
 

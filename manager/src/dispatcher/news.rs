@@ -86,6 +86,8 @@ impl News {
                 ObjectKey::Cluster => digest.cluster(),
                 // No node needs to know who people are.
                 ObjectKey::User(_) => {}
+                // Who may join concerns nobody who has.
+                ObjectKey::JoinToken(_) => {}
                 // Its versions never change; which of them a node has follows from its tasks.
                 ObjectKey::Material(..) => {}
                 ObjectKey::KeyRing => digest.news.tunnels.all = true,

@@ -1,5 +1,6 @@
 //! Which nodes answer. Every manager tells the leader whose agents it heard; the leader decides.
 
+use crate::leader::doubles::Doubles;
 use crate::store::State;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -26,7 +27,12 @@ pub struct Liveness {
     seen: Mutex<BTreeMap<NodeId, Seen>>,
     /// Nodes that the leader waits for until it uses a new key of the data plane.
     keys_awaited: Mutex<Vec<NodeId>>,
+    doubles: Mutex<Doubles>,
 }
+
+/// What is said of a node of which two agents were heard.
+const DOUBLED: &str = "another machine has its identity and was refused: unless it was copied on \
+     purpose, its key was stolen (weft node revoke)";
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
@@ -40,13 +46,20 @@ struct Seen {
 impl Liveness {
     /// A manager heard these nodes.
     pub fn heard(&self, heard: &[wire::Heard], now: Instant) {
-        let mut seen = self.seen.lock();
+        let (mut seen, mut doubles) = (self.seen.lock(), self.doubles.lock());
         for heard in heard {
             let Ok(node) = heard.node_id.parse::<NodeId>() else {
                 continue;
             };
             let age = Duration::from_millis(heard.age_ms);
-            let at = Some(now.checked_sub(age).unwrap_or(now));
+            let at = now.checked_sub(age).unwrap_or(now);
+            if !heard.gone {
+                doubles.heard(node, heard.instance, at);
+            }
+            if heard.doubled {
+                doubles.seen(node, now);
+            }
+            let at = Some(at);
             let known = seen.entry(node).or_default();
             if !heard.gone && at >= known.heard {
                 known.key_epoch = heard.key_epoch;
@@ -81,6 +94,17 @@ impl Liveness {
     /// Forgets everything: what an earlier term heard says nothing about now.
     pub fn reset(&self) {
         self.seen.lock().clear();
+        self.doubles.lock().clear();
+    }
+
+    /// The agents that every manager is to refuse, because others have their identities.
+    pub fn refused(&self, now: Instant) -> Vec<wire::RefusedAgent> {
+        let refused = self.doubles.lock().refused(now);
+        let agent = |(node, instance): (NodeId, u64)| wire::RefusedAgent {
+            node_id: node.to_string(),
+            instance,
+        };
+        refused.into_iter().map(agent).collect()
     }
 
     /// The changes that make nodes ready or down. `since`: when this manager took office, or could
@@ -92,14 +116,20 @@ impl Liveness {
         now: Instant,
         at: Timestamp,
     ) -> Vec<Change> {
-        let seen = self.seen.lock();
+        let (seen, doubles) = (self.seen.lock(), self.doubles.lock());
         let changed = state.nodes().filter_map(|node| {
+            let marked = doubles.is_marked(node.id, now);
             let seen = seen.get(&node.id).copied().unwrap_or_default();
             let (next, message) = match (node.status.state, seen.missing(since, now)) {
                 (NodeState::Unknown | NodeState::Down, None) if seen.is_fresh(now) => {
-                    (NodeState::Ready, "")
+                    (NodeState::Ready, if marked { DOUBLED } else { "" })
                 }
                 (NodeState::Ready, Some(why)) => (NodeState::Down, why),
+                (NodeState::Ready, None) if marked != (node.status.message == DOUBLED) => {
+                    let mut node = Node::clone(node);
+                    node.status.message = if marked { DOUBLED } else { "" }.to_owned();
+                    return Some(Change::update(node));
+                }
                 (NodeState::Unknown | NodeState::Down | NodeState::Ready, _) => return None,
             };
             let mut node = Node::clone(node);
@@ -144,6 +174,7 @@ mod tests {
             applied_revision: 7,
             gone: false,
             key_epoch: 0,
+            ..wire::Heard::default()
         }]
     }
 
@@ -204,6 +235,31 @@ mod tests {
         liveness.heard(&gone(1), after(1_500));
         let late = liveness.plan(&state, held_up, after(4_000), Timestamp::default());
         assert_eq!(states(&late), [], "who was held up does not judge at once");
+    }
+
+    #[test]
+    fn a_node_whose_identity_is_used_twice_is_marked_and_stays_ready() {
+        let begin = Instant::now();
+        let liveness = Liveness::default();
+        let mut state = state(vec![node(1).into()]);
+        let mut plan = |at: u64| {
+            let now = begin + Duration::from_secs(at);
+            let mut heard = heard(1);
+            heard[0].doubled = at < 10;
+            liveness.heard(&heard, now);
+            let changes = liveness.plan(&state, begin, now, Timestamp::default());
+            for change in &changes {
+                if let Change::Put { object, .. } = change {
+                    state = crate::fixture::state(vec![object.clone()]);
+                }
+            }
+            let node = state.nodes().next().unwrap();
+            assert_eq!(node.status.state, NodeState::Ready);
+            (changes.len(), node.status.message == DOUBLED)
+        };
+        assert_eq!(plan(1), (1, true));
+        assert_eq!(plan(2), (0, true), "once");
+        assert_eq!(plan(400), (1, false), "not for ever");
     }
 
     #[test]

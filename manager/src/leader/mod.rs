@@ -6,6 +6,7 @@
 mod batch;
 mod control;
 mod keys;
+mod doubles;
 mod liveness;
 mod membership;
 mod office;

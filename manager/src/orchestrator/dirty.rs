@@ -73,10 +73,7 @@ pub fn affected(before: &State, after: &State, changed: &[ObjectKey]) -> Dirty {
             ObjectKey::Node(id) => {
                 nodes.insert(id);
             }
-            ObjectKey::Cluster
-            | ObjectKey::Network(_)
-            | ObjectKey::Material(..)
-            | ObjectKey::KeyRing | ObjectKey::User(_) => {}
+            ObjectKey::Cluster | ObjectKey::Network(_) | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => {}
         }
     }
     nodes.retain(|id| matters(before, after, *id));

@@ -83,7 +83,7 @@ impl fmt::Display for Claim {
 /// What an object has for itself. A task that ended has nothing any more.
 pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
     match item {
-        Item::Cluster(_) | Item::KeyRing(_) => Vec::new(),
+        Item::Cluster(_) | Item::KeyRing(_) | Item::JoinToken(_) => Vec::new(),
         Item::Node(node) => {
             let raft = node.manager.map(|manager| Claim::RaftId(manager.raft_id));
             [Claim::NodeNumber(node.number)]

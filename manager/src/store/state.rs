@@ -14,6 +14,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::JoinTokenId;
 use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
@@ -26,6 +27,7 @@ use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
 use weft_proto::object::KeyRing;
+use weft_proto::object::IssuedToken;
 use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -66,6 +68,7 @@ pub struct State {
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
     users: Table<UserId, User>,
+    join_tokens: Table<JoinTokenId, IssuedToken>,
     materials: Table<MaterialId, Material>,
     key_ring: Option<Arc<KeyRing>>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
@@ -173,6 +176,16 @@ impl State {
         self.users.get(&id)
     }
 
+    /// The join tokens that were made for a purpose, by id.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &Arc<IssuedToken>> {
+        self.join_tokens.values()
+    }
+
+    /// One of them.
+    pub fn join_token(&self, id: JoinTokenId) -> Option<&Arc<IssuedToken>> {
+        self.join_tokens.get(&id)
+    }
+
     /// All secrets and configs, by id.
     pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
         self.materials.values()
@@ -221,8 +234,7 @@ impl State {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
-            | ObjectKey::Material(..)
-            | ObjectKey::KeyRing | ObjectKey::User(_) => None,
+            | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => None,
         })
     }
 
@@ -254,7 +266,8 @@ impl State {
             | Object::Network(_)
             | Object::Service(_)
             | Object::KeyRing(_)
-            | Object::User(_) => object,
+            | Object::User(_)
+            | Object::JoinToken(_) => object,
             Object::Material(mut material) => {
                 let known = self.materials.get(&material.id);
                 for (number, version) in &mut material.versions {
@@ -282,6 +295,7 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
             ObjectKey::User(id) => self.users.get(&id).cloned().map(Item::User),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).cloned().map(Item::JoinToken),
             ObjectKey::Material(kind, id) => {
                 let found = self.materials.get(&id).filter(|found| found.kind == kind);
                 found.cloned().map(Item::Material)
@@ -299,6 +313,7 @@ impl State {
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
             .chain(self.users.values().cloned().map(Item::User))
+            .chain(self.join_tokens.values().cloned().map(Item::JoinToken))
             .chain(self.materials.values().cloned().map(Item::Material))
             .chain(self.key_ring.iter().cloned().map(Item::KeyRing))
     }
@@ -317,6 +332,7 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
             ObjectKey::User(id) => self.users.get(&id).map(|o| o.meta.version),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).map(|o| o.meta.version),
             ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
             ObjectKey::KeyRing => self.key_ring.as_ref().map(|o| o.meta.version),
         }
@@ -445,6 +461,7 @@ impl State {
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
             Item::User(user) => self.users.insert_mut(user.id, user),
+            Item::JoinToken(token) => self.join_tokens.insert_mut(token.id, token),
             Item::Material(material) => self.materials.insert_mut(material.id, material),
             Item::KeyRing(ring) => self.key_ring = Some(ring),
         }
@@ -487,6 +504,7 @@ impl State {
                 self.tasks.remove_mut(&task.id);
             }
             Item::User(user) => _ = self.users.remove_mut(&user.id),
+            Item::JoinToken(token) => _ = self.join_tokens.remove_mut(&token.id),
             Item::Material(material) => _ = self.materials.remove_mut(&material.id),
             Item::KeyRing(_) => self.key_ring = None,
         }

@@ -6,6 +6,7 @@ use crate::convert::MAX_REPLICAS;
 use crate::convert::MAX_STOP_GRACE;
 use crate::id::ClusterId;
 use crate::id::CommandId;
+use crate::id::JoinTokenId;
 use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
@@ -17,6 +18,7 @@ use crate::name::Name;
 use crate::object::Cluster;
 use crate::object::ClusterSettings;
 use crate::object::Data;
+use crate::object::IssuedToken;
 use crate::object::JobRun;
 use crate::object::KeyEpoch;
 use crate::object::KeyPhase;
@@ -30,6 +32,7 @@ use crate::object::Node;
 use crate::object::NodeDescription;
 use crate::object::NodeState;
 use crate::object::NodeStatus;
+use crate::object::PendingNode;
 use crate::object::Service;
 use crate::object::UpdateState;
 use crate::object::UpdateStatus;
@@ -84,7 +87,7 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(cluster_id: ClusterId, command_id: CommandId, material_id: MaterialId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
+ids!(cluster_id: ClusterId, command_id: CommandId, join_token_id: JoinTokenId, material_id: MaterialId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
 
 pub(super) fn name() -> impl Strategy<Value = Name> {
     "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?".prop_map(|text| text.parse().unwrap())
@@ -286,6 +289,41 @@ pub(super) fn node() -> impl Strategy<Value = Node> {
             data_addr,
             manager,
             tunnel_key,
+        },
+    )
+}
+
+fn pending() -> impl Strategy<Value = PendingNode> {
+    let place = (ip(), option::of(socket()));
+    (node_id(), description(), place, at(), any::<bool>()).prop_map(
+        |(id, description, (data_addr, advertise_addr), asked, rejected)| PendingNode {
+            id,
+            description,
+            data_addr,
+            advertise_addr,
+            asked,
+            rejected,
+        },
+    )
+}
+
+pub(super) fn join_token() -> impl Strategy<Value = IssuedToken> {
+    let role = select(vec![Role::Worker, Role::Manager]);
+    let what = (role, any::<[u8; 32]>(), text(), labels(), any::<bool>());
+    let bounds = (option::of(at()), option::of(any::<u32>()), any::<u32>());
+    (meta(), join_token_id(), what, bounds, vec(pending(), 0..3)).prop_map(
+        |(meta, id, what, bounds, pending)| IssuedToken {
+            meta,
+            id,
+            role: what.0,
+            sha256: what.1,
+            name: what.2,
+            expires: bounds.0,
+            uses_left: bounds.1,
+            used: bounds.2,
+            labels: what.3,
+            approve: what.4,
+            pending,
         },
     )
 }

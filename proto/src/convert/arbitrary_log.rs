@@ -111,6 +111,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         service().prop_map(Object::from),
         task().prop_map(Object::from),
         user().prop_map(Object::from),
+        join_token().prop_map(Object::from),
         material().prop_map(Object::from),
         key_ring().prop_map(Object::from),
     ]
@@ -124,6 +125,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
         any::<u128>().prop_map(|bits| ObjectKey::User(UserId::from_entropy(bits))),
+        join_token_id().prop_map(ObjectKey::JoinToken),
         (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
         Just(ObjectKey::KeyRing),
     ]

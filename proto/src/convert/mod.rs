@@ -12,6 +12,7 @@ mod enums;
 mod error;
 mod field;
 mod key_ring;
+mod join_token;
 mod limits;
 mod material;
 mod mode;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod key_ring;
+mod join_token;
 mod material;
 mod network;
 mod node;
@@ -15,6 +16,8 @@ pub use cluster::ClusterSettings;
 pub use key_ring::KeyEpoch;
 pub use key_ring::KeyPhase;
 pub use key_ring::KeyRing;
+pub use join_token::IssuedToken;
+pub use join_token::PendingNode;
 pub use material::Data;
 pub use material::Material;
 pub use material::MaterialVersion;
@@ -36,6 +39,7 @@ pub use user::ParseUserRoleError;
 pub use user::User;
 pub use user::UserRole;
 
+use crate::id::JoinTokenId;
 use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
@@ -79,6 +83,8 @@ pub enum Object {
     Task(Task),
     /// A person.
     User(User),
+    /// A join token that was made for a purpose.
+    JoinToken(IssuedToken),
     /// A secret or a config.
     Material(Material),
     /// The keys of the data plane; there is one ring, or none yet.
@@ -100,6 +106,8 @@ pub enum ObjectKey {
     Task(TaskId),
     /// A person.
     User(UserId),
+    /// A join token that was made for a purpose.
+    JoinToken(JoinTokenId),
     /// A secret or a config.
     Material(MaterialKind, MaterialId),
     /// The keys of the data plane.
@@ -116,6 +124,7 @@ impl Object {
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
             Object::User(user) => ObjectKey::User(user.id),
+            Object::JoinToken(token) => ObjectKey::JoinToken(token.id),
             Object::Material(material) => material.key(),
             Object::KeyRing(_) => ObjectKey::KeyRing,
         }
@@ -130,6 +139,7 @@ impl Object {
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
             Object::User(user) => user.meta,
+            Object::JoinToken(token) => token.meta,
             Object::Material(material) => material.meta,
             Object::KeyRing(ring) => ring.meta,
         }
@@ -145,6 +155,7 @@ impl Object {
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
             Object::User(user) => user.meta = meta,
+            Object::JoinToken(token) => token.meta = meta,
             Object::Material(material) => material.meta = meta,
             Object::KeyRing(ring) => ring.meta = meta,
         }
@@ -161,6 +172,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
             ObjectKey::User(id) => write!(f, "user {id}"),
+            ObjectKey::JoinToken(id) => write!(f, "join-token {id}"),
             ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
             ObjectKey::KeyRing => f.write_str("key ring"),
         }
@@ -177,3 +189,9 @@ macro_rules! into_object {
     )*};
 }
 into_object!(Cluster, Node, Network, Service, Task, Material, KeyRing, User);
+
+impl From<IssuedToken> for Object {
+    fn from(token: IssuedToken) -> Object {
+        Object::JoinToken(token)
+    }
+}

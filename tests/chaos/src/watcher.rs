@@ -265,8 +265,7 @@ fn content(object: &wire::Object) -> Option<(u32, Content)> {
         | Kind::Network(_)
         | Kind::Task(_)
         | Kind::Secret(_)
-        | Kind::Config(_)
-        | Kind::KeyRing(_) | Kind::User(_) => None,
+        | Kind::Config(_) | Kind::KeyRing(_) | Kind::User(_) | Kind::JoinToken(_) => None,
     }
 }
 
@@ -285,6 +284,10 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
         ),
         Kind::Task(task) => (format!("task/{}", task.id), task.meta.as_ref()?.version),
         Kind::User(user) => (format!("user/{}", user.id), user.meta.as_ref()?.version),
+        Kind::JoinToken(token) => (
+            format!("join-token/{}", token.id),
+            token.meta.as_ref()?.version,
+        ),
         Kind::Secret(secret) => (
             format!("secret/{}", secret.id),
             secret.meta.as_ref()?.version,
@@ -308,6 +311,7 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
         KeyKind::User(id) => format!("user/{id}"),
+        KeyKind::JoinToken(id) => format!("join-token/{id}"),
         KeyKind::Secret(id) => format!("secret/{id}"),
         KeyKind::Config(id) => format!("config/{id}"),
         KeyKind::KeyRing(_) => "keys".to_owned(),

@@ -183,6 +183,7 @@ impl<'a> Session<'a> {
             description: Some((&self.agent.hello.description).into()),
             data_addr: self.agent.hello.data_addr.to_string(),
             tunnel_key: self.agent.hello.tunnel_key.as_bytes().to_vec(),
+            instance: self.agent.hello.instance,
         })
     }
 

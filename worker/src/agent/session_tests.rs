@@ -52,6 +52,7 @@ impl Node {
                 description: crate::describe::describe("host".to_owned(), "0.1.0"),
                 data_addr: "192.0.2.7".parse().unwrap(),
                 tunnel_key: tunnel_key(1),
+                instance: 7,
             },
             managers: Managers::new(managers, first),
             dial: Arc::new(|addr| {

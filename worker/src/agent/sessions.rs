@@ -44,6 +44,8 @@ pub struct Hello {
     pub data_addr: IpAddr,
     /// What other nodes encrypt to it with.
     pub tunnel_key: TunnelKey,
+    /// Drawn when the agent starts, never 0: tells it from another machine with the same identity.
+    pub instance: u64,
 }
 
 /// Holds one session at a time, for ever.

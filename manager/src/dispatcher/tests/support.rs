@@ -248,6 +248,7 @@ pub(crate) fn hello(node: &Node) -> FromAgent {
             .tunnel_key
             .map(|key| key.as_bytes().to_vec())
             .unwrap_or_default(),
+        ..wire::Hello::default()
     })
 }
 

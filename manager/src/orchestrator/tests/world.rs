@@ -119,8 +119,7 @@ impl World {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
-            | ObjectKey::Material(..)
-            | ObjectKey::KeyRing | ObjectKey::User(_) => {}
+            | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => {}
         }
     }
 
