@@ -3,10 +3,10 @@
 use crate::client::Client;
 use crate::client::Refused;
 use crate::command::context::Context;
-use crate::command::keys;
-use crate::command::keys::KeysArgs;
 use crate::command::join_token;
 use crate::command::join_token::JoinTokenArgs;
+use crate::command::keys;
+use crate::command::keys::KeysArgs;
 use crate::command::output;
 use crate::command::output::Format;
 use crate::command::recovery;

@@ -31,7 +31,10 @@ pub fn choose_ports(
                 | ObjectKey::Node(_)
                 | ObjectKey::Network(_)
                 | ObjectKey::Task(_)
-                | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => None,
+                | ObjectKey::Material(..)
+                | ObjectKey::KeyRing
+                | ObjectKey::User(_)
+                | ObjectKey::JoinToken(_) => None,
             };
             return Err(AllocateError::PortTaken {
                 port: published,

@@ -1,8 +1,8 @@
 //! Objects as callers get to see them.
 
 use crate::store::Item;
-use weft_proto::object::KeyRing;
 use weft_proto::object::IssuedToken;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Material;
 use weft_proto::spec::MaterialKind;
 use weft_proto::wire;

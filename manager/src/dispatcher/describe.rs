@@ -14,8 +14,8 @@ use weft_proto::command::Change;
 use weft_proto::key::TunnelKey;
 use weft_proto::object::Node;
 use weft_proto::object::NodeDescription;
-use weft_proto::object::ObjectKey;
 use weft_proto::object::NodeState;
+use weft_proto::object::ObjectKey;
 use weft_proto::spec::Generic;
 use weft_proto::wire;
 

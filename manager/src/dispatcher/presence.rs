@@ -74,19 +74,27 @@ impl Presence {
         seats.broken.retain(|_, at| recent(at));
         seats.doubled.retain(|_, at| recent(at));
         let doubled = seats.doubled.clone();
-        let heard = |node: &NodeId, at: Instant, applied_revision, key_epoch, gone, instance| wire::Heard {
-            node_id: node.to_string(),
-            age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
-                .unwrap_or(u64::MAX),
-            applied_revision,
-            gone,
-            key_epoch,
-            instance,
-            doubled: doubled.contains_key(node),
-        };
+        let heard =
+            |node: &NodeId, at: Instant, applied_revision, key_epoch, gone, instance| wire::Heard {
+                node_id: node.to_string(),
+                age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
+                    .unwrap_or(u64::MAX),
+                applied_revision,
+                gone,
+                key_epoch,
+                instance,
+                doubled: doubled.contains_key(node),
+            };
         let here = seats.taken.iter();
         let here = here.map(|(node, entry)| {
-            heard(node, entry.heard, entry.applied, entry.key_epoch, false, entry.instance)
+            heard(
+                node,
+                entry.heard,
+                entry.applied,
+                entry.key_epoch,
+                false,
+                entry.instance,
+            )
         });
         let broken = seats.broken.iter();
         here.chain(broken.map(|(node, at)| heard(node, *at, 0, 0, true, 0)))

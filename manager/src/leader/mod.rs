@@ -5,8 +5,8 @@
 
 mod batch;
 mod control;
-mod keys;
 mod doubles;
+mod keys;
 mod liveness;
 mod membership;
 mod office;

@@ -204,7 +204,12 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             Some(_) | None => Ok(()),
         },
         Item::Material(material) => check_material(state, material),
-        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::KeyRing(_) | Item::User(_) | Item::JoinToken(_) => Ok(()),
+        Item::Cluster(_)
+        | Item::Node(_)
+        | Item::Service(_)
+        | Item::KeyRing(_)
+        | Item::User(_)
+        | Item::JoinToken(_) => Ok(()),
     }
 }
 

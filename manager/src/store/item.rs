@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use weft_proto::object::Cluster;
-use weft_proto::object::KeyRing;
 use weft_proto::object::IssuedToken;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Material;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;

@@ -26,8 +26,8 @@ use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
-use weft_proto::object::KeyRing;
 use weft_proto::object::IssuedToken;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -234,7 +234,10 @@ impl State {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
-            | ObjectKey::Material(..) | ObjectKey::KeyRing | ObjectKey::User(_) | ObjectKey::JoinToken(_) => None,
+            | ObjectKey::Material(..)
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => None,
         })
     }
 

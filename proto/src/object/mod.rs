@@ -1,8 +1,8 @@
 //! The objects of the cluster's state.
 
 mod cluster;
-mod key_ring;
 mod join_token;
+mod key_ring;
 mod material;
 mod network;
 mod node;
@@ -13,11 +13,11 @@ mod user;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
+pub use join_token::IssuedToken;
+pub use join_token::PendingNode;
 pub use key_ring::KeyEpoch;
 pub use key_ring::KeyPhase;
 pub use key_ring::KeyRing;
-pub use join_token::IssuedToken;
-pub use join_token::PendingNode;
 pub use material::Data;
 pub use material::Material;
 pub use material::MaterialVersion;
@@ -188,7 +188,9 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task, Material, KeyRing, User);
+into_object!(
+    Cluster, Node, Network, Service, Task, Material, KeyRing, User
+);
 
 impl From<IssuedToken> for Object {
     fn from(token: IssuedToken) -> Object {

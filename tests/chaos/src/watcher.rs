@@ -265,7 +265,10 @@ fn content(object: &wire::Object) -> Option<(u32, Content)> {
         | Kind::Network(_)
         | Kind::Task(_)
         | Kind::Secret(_)
-        | Kind::Config(_) | Kind::KeyRing(_) | Kind::User(_) | Kind::JoinToken(_) => None,
+        | Kind::Config(_)
+        | Kind::KeyRing(_)
+        | Kind::User(_)
+        | Kind::JoinToken(_) => None,
     }
 }
 
