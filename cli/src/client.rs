@@ -5,6 +5,7 @@ mod reading;
 pub(crate) use reading::ReadArgs;
 
 use self::reading::Reading;
+use crate::contexts::Bundle;
 use hyper_util::rt::TokioIo;
 use std::error::Error;
 use std::io;
@@ -14,12 +15,15 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 use tokio::time::sleep;
+use tokio::time::timeout;
 use tonic::Code;
 use tonic::Response;
 use tonic::Status;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 use tower::service_fn;
+use weft_pki::user_channel;
+use weft_proto::Name;
 use weft_proto::wire;
 use weft_proto::wire::control_client::ControlClient;
 use weft_proto::wire::local_client::LocalClient;
@@ -37,6 +41,8 @@ pub(crate) type Control = ControlClient<Channel>;
 /// How long a request that is safe to repeat is sent again: longer than an election or the restart
 /// of a daemon takes, shorter than managers remember what they did.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time until a manager far away shows that it is there.
+const PROBE: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -47,13 +53,19 @@ pub(crate) struct Client {
     reading: Reading,
 }
 
-/// The daemon could not be reached.
+/// Nobody could be reached.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot reach the daemon at {}: {reason}{}", .socket.display(), remedy(*.kind))]
-pub(crate) struct Unreachable {
-    socket: PathBuf,
-    kind: io::ErrorKind,
-    reason: String,
+pub(crate) enum Unreachable {
+    /// The daemon of this machine.
+    #[error("cannot reach the daemon at {}: {reason}{}", .socket.display(), remedy(*.kind))]
+    Daemon {
+        socket: PathBuf,
+        kind: io::ErrorKind,
+        reason: String,
+    },
+    /// Any manager of a context.
+    #[error("cannot reach the cluster of context {context}: {reason}")]
+    Managers { context: Name, reason: String },
 }
 
 fn remedy(kind: io::ErrorKind) -> &'static str {
@@ -104,6 +116,13 @@ impl Refused {
 impl From<Status> for Refused {
     fn from(status: Status) -> Self {
         let code = status.code();
+        if let Some(why) = weft_pki::explain(&status) {
+            return Refused {
+                code,
+                message: why,
+                broken: true,
+            };
+        }
         let broken = matches!(status.message(), "transport error" | "h2 protocol error");
         let message = match (code, status.message()) {
             (Code::Cancelled, "Timeout expired") => format!(
@@ -152,6 +171,31 @@ impl Client {
         Ok(Client {
             channel,
             reading: Reading::default(),
+        })
+    }
+
+    /// Connects to the first of a bundle's managers that answers.
+    pub(crate) async fn connect_from_afar(
+        context: &Name,
+        bundle: &Bundle,
+    ) -> Result<Client, Unreachable> {
+        let mut reasons = Vec::new();
+        for addr in &bundle.managers {
+            let channel = user_channel(*addr, bundle.credentials.clone());
+            match timeout(PROBE, probe(channel.clone())).await {
+                Ok(Ok(())) => {
+                    return Ok(Client {
+                        channel,
+                        reading: Reading::default(),
+                    });
+                }
+                Ok(Err(why)) => reasons.push(why),
+                Err(_) => reasons.push(format!("{addr} does not answer")),
+            }
+        }
+        Err(Unreachable::Managers {
+            context: context.clone(),
+            reason: reasons.join("; "),
         })
     }
 
@@ -215,6 +259,22 @@ impl Client {
     }
 }
 
+/// Whether there is a manager at the other end that lets this user in. What it answers does not
+/// matter: many a user may not ask this.
+async fn probe(channel: Channel) -> Result<(), String> {
+    let read = Some(wire::ReadOptions {
+        stale: true,
+        min_revision: 0,
+    });
+    let asked = ControlClient::new(channel)
+        .get_cluster(wire::GetClusterRequest { read })
+        .await;
+    match asked {
+        Ok(_) => Ok(()),
+        Err(status) => weft_pki::explain(&status).map_or(Ok(()), Err),
+    }
+}
+
 fn unreachable(socket: &Path, error: &(dyn Error + 'static)) -> Unreachable {
     let mut cause = Some(error);
     let mut io = None;
@@ -230,7 +290,7 @@ fn unreachable(socket: &Path, error: &(dyn Error + 'static)) -> Unreachable {
     } else {
         innermost(error)
     };
-    Unreachable {
+    Unreachable::Daemon {
         socket: socket.to_owned(),
         kind,
         reason,

@@ -4,6 +4,7 @@ use crate::command::Command;
 use clap::Parser;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use weft_proto::Name;
 use weft_proto::defaults;
 use weft_worker::runtime::shim::SHIM;
 use weft_worker::runtime::shim::TASK_EXEC;
@@ -20,17 +21,27 @@ use weft_worker::runtime::shim::TASK_INIT;
     max_term_width = 120
 )]
 pub(crate) struct Cli {
-    /// Socket of the daemon to talk to
+    /// Socket of the daemon to talk to [default: /run/weft/weft.sock]
     #[arg(
         long,
         global = true,
         help_heading = "Global options",
         value_name = "PATH",
         env = "WEFT_SOCKET",
-        default_value_os_t = default_socket(),
         hide_env_values = true
     )]
-    pub(crate) socket: PathBuf,
+    pub(crate) socket: Option<PathBuf>,
+    /// Cluster to talk to from afar, as `weft context ls` names it; `local` is the socket [default: what
+    /// `weft context use` chose]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "CONTEXT",
+        env = "WEFT_CONTEXT",
+        hide_env_values = true
+    )]
+    pub(crate) context: Option<Name>,
     /// Which log lines of a daemon or server are written: error, warn, info, debug, trace, or a
     /// filter like weft_manager=debug,info
     #[arg(
@@ -47,7 +58,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-fn default_socket() -> PathBuf {
+/// Whom commands talk to, as far as was said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Where {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) context: Option<Name>,
+    /// Where this person's contexts are; `None` when the environment names no home.
+    pub(crate) config_dir: Option<PathBuf>,
+}
+
+/// Where the daemon listens unless it is told otherwise.
+pub(crate) fn default_socket() -> PathBuf {
     PathBuf::from(defaults::RUN_DIR).join(defaults::SOCKET_NAME)
 }
 
@@ -65,6 +86,16 @@ pub(crate) fn task_process() -> Option<impl Iterator<Item = OsString>> {
         .iter()
         .any(|known| verb == *known)
         .then_some(args)
+}
+
+/// Where this person's contexts are: `$WEFT_CONFIG`, or `weft` where the desktop's conventions put it.
+pub(crate) fn config_dir() -> Option<PathBuf> {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let home = || Some(PathBuf::from(set("HOME")?).join(".config"));
+    let conventional = || set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    set("WEFT_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(conventional()?.join("weft")))
 }
 
 /// A variable of the environment, for `--env NAME`; `None` also when it is no text.
@@ -94,7 +125,7 @@ mod tests {
         ] {
             assert_eq!(
                 Cli::try_parse_from(line).unwrap().socket,
-                PathBuf::from("/x")
+                Some(PathBuf::from("/x"))
             );
         }
     }

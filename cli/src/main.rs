@@ -4,6 +4,7 @@
 mod client;
 mod command;
 mod config;
+mod contexts;
 mod daemon;
 mod render;
 mod whoami;

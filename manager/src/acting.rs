@@ -8,9 +8,13 @@
 //! A handler that knows more than the changes tell says so: [`says`], [`known_as`].
 
 mod quiet;
+mod scope;
 mod sentence;
 
 pub use quiet::Quiet;
+pub use scope::Grant;
+pub use scope::STACK_LABEL;
+pub use scope::Scope;
 
 use crate::store::State;
 use parking_lot::Mutex;
@@ -22,6 +26,8 @@ use weft_proto::NodeId;
 use weft_proto::audit::ACTOR_TEXT;
 use weft_proto::audit::Actor;
 use weft_proto::command::Change;
+use weft_proto::command::Expect;
+use weft_proto::object::ObjectKey;
 
 tokio::task_local! {
     static ACTING: Option<Arc<Acting>>;
@@ -43,6 +49,7 @@ pub struct Acting {
     origin: Origin,
     call: String,
     summary: Mutex<Option<String>>,
+    grant: Option<Grant>,
 }
 
 impl Acting {
@@ -54,7 +61,15 @@ impl Acting {
             origin,
             call: call.to_owned(),
             summary: Mutex::default(),
+            grant: None,
         }
+    }
+
+    /// As a person to whom the state grants this.
+    #[must_use]
+    pub fn granted(mut self, grant: Grant) -> Self {
+        self.grant = Some(grant);
+        self
     }
 
     /// Who causes `changes` of `state`, at the manager `here`.
@@ -89,6 +104,23 @@ fn current() -> Option<Arc<Acting>> {
 /// What to stamp into a command with these changes that is proposed now, at the manager `here`.
 pub fn stamp(state: &State, here: NodeId, changes: &[Change]) -> Option<Actor> {
     current().map(|acting| acting.actor(state, here, changes))
+}
+
+/// What the person who makes the present call may do; `None` when it is no person with a certificate
+/// who makes it, and outside of calls.
+pub fn grant() -> Option<Grant> {
+    current()?.grant.clone()
+}
+
+/// What must still hold when a change of the present call is applied: that the person who makes it is
+/// granted what she was when she called. So nobody's last command outlives her removal, however far
+/// behind the manager is that took it.
+pub fn guard() -> Option<Change> {
+    let grant = grant()?;
+    Some(Change::Guard {
+        key: ObjectKey::User(grant.user),
+        expect: Expect::Version(grant.version),
+    })
 }
 
 /// What the present call does, where its changes do not tell: "rotated the worker token".

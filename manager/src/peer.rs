@@ -97,6 +97,13 @@ impl Peer for PeerService {
             answering: answering(&status, now).into_iter().collect(),
             move_to: move_to.iter().map(ToString::to_string).collect(),
             agents,
+            keys_awaited: self
+                .liveness
+                .keys_awaited()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            refused: self.liveness.refused(now),
         }))
     }
 

@@ -12,6 +12,7 @@ mod tests;
 
 pub use crate::consensus::key_file;
 
+use crate::acting::Grant;
 use crate::api::ControlService;
 use crate::api::Replica;
 use crate::authz::AuthorizeLayer;
@@ -33,10 +34,14 @@ use crate::leader::Liveness;
 use crate::logs::ClusterLogs;
 use crate::logs::LogBroker;
 use crate::peer::PeerService;
+use crate::people::People;
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
 use crate::run::group::Group;
+use crate::store::Claim;
+use crate::store::State;
 use crate::store::Store;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,9 +53,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use weft_pki::LiveCredentials;
+use weft_pki::UserProof;
 use weft_proto::ClusterId;
 use weft_proto::NodeId;
 use weft_proto::command::Change;
+use weft_proto::object::ObjectKey;
 use weft_proto::time::Clock;
 use weft_proto::wire::ca_server::CaServer;
 use weft_proto::wire::control_server::ControlServer;
@@ -65,6 +72,9 @@ use weft_raft::RaftNode;
 const MAX_MESSAGE: usize = 8 << 20;
 /// How long agents may take to go elsewhere before this manager stops; then their sessions end.
 const AGENTS_GO_WITHIN: Duration = Duration::from_secs(2);
+
+/// A request to join or to renew: ten times what an honest one has.
+const MAX_CA_MESSAGE: usize = 64 << 10;
 
 /// What a manager is started with.
 pub struct ManagerConfig {
@@ -201,11 +211,17 @@ impl Manager {
             config.clock.clone(),
             config.entropy.clone(),
         );
-        let group = Arc::new(Group::new(raft.clone(), proposer.clone(), store.clone()));
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());
         let balance = Arc::new(Balance::new(store.clone()));
+        let group = Group::new(
+            raft.clone(),
+            proposer.clone(),
+            store.clone(),
+            liveness.clone(),
+        );
+        let group = Arc::new(group);
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             proposer: proposer.clone(),
@@ -215,13 +231,20 @@ impl Manager {
             shutdown: stop.clone(),
             pace: Pace::default(),
         });
-        let control = ControlServer::new(ControlService::new(
+        let control = ControlService::new(
             proposer.clone(),
             config.entropy.clone(),
+            config.clock.clone(),
             Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
             group.clone(),
             Replica::new(&store, &stop),
-        ));
+        );
+        let people = People::new(
+            proposer.clone(),
+            config.clock.clone(),
+            config.entropy.clone(),
+        );
+        let control = ControlServer::new(control.with_people(people));
         let peer = PeerService::new(
             raft.clone(),
             proposer.clone(),
@@ -243,7 +266,7 @@ impl Manager {
             .add_service(raft.service())
             .add_service(peer_server(peer))
             .add_service(dispatcher.service())
-            .add_service(CaServer::new(ca))
+            .add_service(CaServer::new(ca).max_decoding_message_size(MAX_CA_MESSAGE))
             .add_service(MembershipServer::new(membership))
             .add_service(control.clone())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
@@ -377,6 +400,33 @@ impl Roll for Store {
         let view = self.view();
         view.node(node).is_none_or(|node| node.manager.is_some())
     }
+
+    fn grant(&self, user: &UserProof) -> Option<Grant> {
+        granted(&self.view(), user)
+    }
+
+    fn regranted(&self, user: Arc<UserProof>, grant: Grant) -> BoxFuture<'static, ()> {
+        let mut views = self.subscribe();
+        Box::pin(async move {
+            let same = |view: &State| granted(view, &user).is_some_and(|now| now.is_like(&grant));
+            if views.wait_for(|view| !same(view)).await.is_err() {
+                // This manager is going down; whatever is open goes with it.
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+/// What a state grants a person: nothing unless the key she proved to have is the one it knows.
+fn granted(state: &State, user: &UserProof) -> Option<Grant> {
+    if state.cluster()?.id != user.identity.cluster {
+        return None;
+    }
+    let ObjectKey::User(id) = state.holder(&Claim::UserName(user.identity.name.clone()))? else {
+        return None;
+    };
+    let known = state.user(id).filter(|known| known.key == user.key)?;
+    Some(Grant::of(known))
 }
 
 /// Between managers travel the largest commands.

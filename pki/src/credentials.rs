@@ -54,6 +54,9 @@ pub enum CredentialsError {
     /// The certificate is not that of a node.
     #[error("the certificate does not name a node")]
     Identity(#[source] IdentityError),
+    /// The certificate is not that of a person.
+    #[error("the certificate does not name a user")]
+    NotAUser(#[source] IdentityError),
     /// The certificate is of another cluster than the root.
     #[error("the certificate is of another cluster than the root")]
     OtherCluster,

@@ -10,7 +10,7 @@ use weft_proto::Role;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-const SCHEME: &str = "spiffe://";
+pub(crate) const SCHEME: &str = "spiffe://";
 
 /// A node's identity: `spiffe://<cluster>/manager|worker/<node>` in its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +33,10 @@ pub enum IdentityError {
     #[error("the certificate must name its holder by exactly one URI")]
     NotOneUri,
     /// The URI has another form.
-    #[error("{uri:?} is not a node identity: expected spiffe://CLUSTER/manager|worker/NODE")]
+    #[error(
+        "{uri:?} is no identity: expected spiffe://CLUSTER/manager|worker/NODE, or user/NAME in \
+         their place"
+    )]
     BadUri {
         /// The URI, shortened.
         uri: String,
@@ -65,7 +68,7 @@ pub(crate) fn cluster_of(certificate: &CertificateDer<'_>) -> Result<ClusterId, 
         .ok_or_else(|| bad(&uri))
 }
 
-fn only_uri(certificate: &CertificateDer<'_>) -> Result<String, IdentityError> {
+pub(crate) fn only_uri(certificate: &CertificateDer<'_>) -> Result<String, IdentityError> {
     let (rest, certificate) =
         parse_x509_certificate(certificate).map_err(|_| IdentityError::NotACertificate)?;
     if !rest.is_empty() {
@@ -100,7 +103,7 @@ impl FromStr for NodeIdentity {
 }
 
 /// Keeps messages bounded, whatever a peer sent.
-fn bad(uri: &str) -> IdentityError {
+pub(crate) fn bad(uri: &str) -> IdentityError {
     IdentityError::BadUri {
         uri: uri.chars().take(120).collect(),
     }

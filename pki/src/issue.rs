@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use aws_lc_rs::digest;
 use aws_lc_rs::rand;
 use rcgen::CertificateParams;
 use rcgen::CertificateSigningRequestParams;
@@ -19,10 +20,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject;
 use weft_proto::ClusterId;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 use crate::EntropyError;
 use crate::NodeIdentity;
 use crate::Root;
+use crate::UserIdentity;
 use crate::when;
 
 /// How long a node certificate is valid unless the cluster is told otherwise: 24 h. Short enough
@@ -105,20 +109,92 @@ pub fn issue(
     now: SystemTime,
     ttl: Duration,
 ) -> Result<CertificateChain, IssueError> {
-    if identity.cluster != root.cert().cluster() {
+    let subject = Subject {
+        cluster: identity.cluster,
+        unit: identity.role.to_string(),
+        name: identity.node.to_string(),
+        uri: identity.uri(),
+        usages: vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ],
+    };
+    certify(root, request, &subject, now, ttl)
+}
+
+/// As [`issue`], for a person: the certificate is good for calling, and for nothing else.
+///
+/// # Errors
+/// As those of [`issue`].
+pub fn issue_user(
+    root: &Root,
+    request: &[u8],
+    identity: &UserIdentity,
+    now: SystemTime,
+    ttl: Duration,
+) -> Result<CertificateChain, IssueError> {
+    let subject = Subject {
+        cluster: identity.cluster,
+        unit: "user".to_owned(),
+        name: identity.name.to_string(),
+        uri: identity.uri(),
+        usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
+    };
+    certify(root, request, &subject, now, ttl)
+}
+
+/// Whom a certificate is for, and what it is good for.
+struct Subject {
+    cluster: ClusterId,
+    unit: String,
+    name: String,
+    uri: String,
+    usages: Vec<ExtendedKeyUsagePurpose>,
+}
+
+fn certify(
+    root: &Root,
+    request: &[u8],
+    subject: &Subject,
+    now: SystemTime,
+    ttl: Duration,
+) -> Result<CertificateChain, IssueError> {
+    if subject.cluster != root.cert().cluster() {
         return Err(IssueError::OtherCluster {
-            asked: identity.cluster,
+            asked: subject.cluster,
             root: root.cert().cluster(),
         });
     }
     let key = requested_key(request)?;
-    let params = leaf_params(root, identity, now, ttl)?;
+    let params = leaf_params(root, subject, now, ttl)?;
     let issuer = root.issuer().map_err(IssueError::Sign)?;
     let leaf = params.signed_by(&key, &issuer).map_err(IssueError::Sign)?;
     Ok(CertificateChain(vec![
         leaf.der().clone(),
         root.cert().der().clone(),
     ]))
+}
+
+/// Whether `request` can be answered at all: it is whole, signed by its own key, and for a key of
+/// the kind that nodes have.
+pub fn check_request(request: &[u8]) -> Result<(), IssueError> {
+    requested_key(request).map(drop)
+}
+
+/// Bits that stand for the key in `request`: the same for every request with this key. `None`: it
+/// is no request. The signature is not checked, so this proves nothing; [`issue`] checks it.
+pub fn requested_key_bits(request: &[u8]) -> Option<u128> {
+    if request.len() > MAX_REQUEST_BYTES {
+        return None;
+    }
+    let (_, request) = X509CertificationRequest::from_der(request).ok()?;
+    let key = request.certification_request_info.subject_pki;
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"weft requested key 1\0");
+    context.update(&key.subject_public_key.data);
+    let digest = context.finish();
+    let first = digest.as_ref().iter().take(16);
+    Some(first.fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
 }
 
 fn requested_key(request: &[u8]) -> Result<rcgen::PublicKey, IssueError> {
@@ -141,7 +217,7 @@ fn requested_key(request: &[u8]) -> Result<rcgen::PublicKey, IssueError> {
 
 fn leaf_params(
     root: &Root,
-    identity: &NodeIdentity,
+    holder: &Subject,
     now: SystemTime,
     ttl: Duration,
 ) -> Result<CertificateParams, IssueError> {
@@ -155,17 +231,14 @@ fn leaf_params(
     // For people with an inspection tool; nothing of ours reads it.
     params.distinguished_name = DistinguishedName::new();
     let subject = &mut params.distinguished_name;
-    subject.push(DnType::OrganizationName, identity.cluster.as_str());
-    subject.push(DnType::OrganizationalUnitName, identity.role.to_string());
-    subject.push(DnType::CommonName, identity.node.as_str());
-    let name = identity.uri().try_into().map_err(IssueError::Sign)?;
+    subject.push(DnType::OrganizationName, holder.cluster.as_str());
+    subject.push(DnType::OrganizationalUnitName, holder.unit.as_str());
+    subject.push(DnType::CommonName, holder.name.as_str());
+    let name = holder.uri.as_str().try_into().map_err(IssueError::Sign)?;
     params.subject_alt_names = vec![SanType::URI(name)];
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
+    params.extended_key_usages.clone_from(&holder.usages);
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
@@ -242,6 +315,11 @@ impl CertificateChain {
     /// The chain as PEM, leaf first.
     pub fn to_pem(&self) -> String {
         pem_of(&self.0)
+    }
+
+    /// Until when the first of them is valid; `None` for one that cannot be read.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        Some(validity_of(self.0.first()?)?.1)
     }
 
     /// The certificates, leaf first.

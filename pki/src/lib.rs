@@ -23,6 +23,8 @@ mod tls;
 mod token;
 mod token_secret;
 mod transport;
+mod tunnel;
+mod user;
 mod verify;
 mod when;
 
@@ -36,7 +38,10 @@ pub use issue::CertificateChain;
 pub use issue::ChainError;
 pub use issue::DEFAULT_CERTIFICATE_TTL;
 pub use issue::IssueError;
+pub use issue::check_request;
 pub use issue::issue;
+pub use issue::issue_user;
+pub use issue::requested_key_bits;
 pub use key::KeyError;
 pub use key::PrivateKey;
 pub use keystore::Keystore;
@@ -67,6 +72,14 @@ pub use transport::removed_status;
 pub use transport::says_removed;
 pub use transport::serve_incoming;
 pub use transport::server;
+pub use transport::user_channel;
+pub use tunnel::TunnelKeyError;
+pub use tunnel::TunnelSecret;
+pub use tunnel::pair_key;
+pub use user::UserCredentials;
+pub use user::UserIdentity;
+pub use user::UserProof;
+pub use user::key_digest;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -43,7 +43,7 @@ pub enum Refusal {
     #[error("its certificate was not issued by this cluster's root: it belongs to another cluster")]
     OtherRoot,
     /// It has no identity of a node.
-    #[error("its certificate names no node")]
+    #[error("its certificate names no node, nor a user who calls one")]
     Identity(#[source] IdentityError),
     /// It is of another cluster.
     #[error("it belongs to cluster {found}, not to {expected}")]

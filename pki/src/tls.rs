@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
@@ -13,6 +14,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
@@ -20,6 +22,7 @@ use rustls::version::TLS13;
 
 use crate::Credentials;
 use crate::RootDigest;
+use crate::UserCredentials;
 use crate::transport::Expect;
 use crate::verify::ClientVerifier;
 use crate::verify::NodeVerifier;
@@ -75,6 +78,33 @@ pub(crate) fn client_config(
     let config = client_builder(provider, Arc::new(verifier), clock)?
         .with_client_cert_resolver(resolver(credentials.certified_key()));
     Ok(finished(config))
+}
+
+/// The calling side of a person: she trusts managers of her cluster, and nobody else.
+pub(crate) fn user_config(
+    credentials: &UserCredentials,
+    clock: Arc<dyn TimeProvider>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = provider();
+    let verifier = NodeVerifier {
+        root: credentials.store()?,
+        cluster: credentials.identity().cluster,
+        expect: Expect::any_manager(),
+        algorithms: provider.signature_verification_algorithms,
+    };
+    let config = client_builder(provider, Arc::new(verifier), clock)?
+        .with_client_cert_resolver(resolver(credentials.certified_key()));
+    Ok(finished(config))
+}
+
+/// Who judges certificates of callers by these roots.
+pub(crate) fn client_judge(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))
 }
 
 /// The calling side of a node that only knows a root's digest.

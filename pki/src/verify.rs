@@ -27,6 +27,7 @@ use crate::Refusal;
 use crate::RootCert;
 use crate::RootDigest;
 use crate::transport::Expect;
+use crate::user::Holder;
 
 /// Checks signatures, dates and usage of a server's chain, and nothing about names.
 pub(crate) fn check_chain(
@@ -40,11 +41,24 @@ pub(crate) fn check_chain(
     verify_server_cert_signed_by_trust_anchor(&parsed, root, rest, now, algorithms.all)
 }
 
+/// Checks that a caller's certificate is one of this cluster: a node's or a person's.
+fn check_cluster(leaf: &CertificateDer<'_>, cluster: ClusterId) -> Result<(), Refusal> {
+    let found = Holder::from_certificate(leaf).map_err(Refusal::Identity)?;
+    let found = found.cluster();
+    if found == cluster {
+        return Ok(());
+    }
+    Err(Refusal::OtherCluster {
+        expected: cluster,
+        found,
+    })
+}
+
 /// Checks that the certificate is of this cluster and of the one who was called.
 fn check_identity(
     leaf: &CertificateDer<'_>,
     cluster: ClusterId,
-    expect: Option<Expect>,
+    expect: Expect,
 ) -> Result<(), Refusal> {
     let found = NodeIdentity::from_certificate(leaf).map_err(Refusal::Identity)?;
     if found.cluster != cluster {
@@ -53,9 +67,7 @@ fn check_identity(
             found: found.cluster,
         });
     }
-    let Some(Expect { role, node }) = expect else {
-        return Ok(());
-    };
+    let Expect { role, node } = expect;
     // A role is asked for, not "at least": who dials a worker must not get a manager's answers.
     if found.role != role {
         return Err(Refusal::OtherRole {
@@ -101,7 +113,7 @@ impl NodeVerifier {
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
         check_chain(leaf, rest, &self.root, now, self.algorithms)?;
-        check_identity(leaf, self.cluster, Some(self.expect)).map_err(Refusal::into_tls)
+        check_identity(leaf, self.cluster, self.expect).map_err(Refusal::into_tls)
     }
 }
 
@@ -128,7 +140,7 @@ impl PinnedRootVerifier {
             role: Role::Manager,
             node: None,
         };
-        check_identity(leaf, root.cluster(), Some(manager)).map_err(Refusal::into_tls)
+        check_identity(leaf, root.cluster(), manager).map_err(Refusal::into_tls)
     }
 }
 
@@ -195,7 +207,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.chain.verify_client_cert(leaf, rest, now)?;
-        check_identity(leaf, self.cluster, None).map_err(Refusal::into_tls)?;
+        check_cluster(leaf, self.cluster).map_err(Refusal::into_tls)?;
         Ok(verified)
     }
 

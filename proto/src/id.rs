@@ -137,6 +137,14 @@ id_type!(
     NetworkId
 );
 id_type!(
+    /// A person who uses a cluster. Never given to another person.
+    UserId
+);
+id_type!(
+    /// A join token that was made for a purpose. Follows from its secret.
+    JoinTokenId
+);
+id_type!(
     /// A secret or a config.
     MaterialId
 );

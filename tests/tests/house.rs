@@ -75,6 +75,7 @@ const MANAGER: &[Row] = &[
             "material",
             "entropy",
             "consensus",
+            "keys",
             "store",
             "propose",
         ],
@@ -84,6 +85,7 @@ const MANAGER: &[Row] = &[
         "api",
         &[
             "acting",
+            "people",
             "store",
             "propose",
             "entropy",
@@ -93,6 +95,8 @@ const MANAGER: &[Row] = &[
             "quorum",
             // What a backup is.
             "recovery",
+            // Who is let in by a person becomes a node as whoever joins does.
+            "ca",
             "material",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
@@ -101,7 +105,13 @@ const MANAGER: &[Row] = &[
         ],
         NO_ENGINE,
     ),
-    row("dispatcher", &["store", "propose", "logs"], NO_ENGINE),
+    row(
+        "dispatcher",
+        &["store", "propose", "logs", "keys"],
+        NO_ENGINE,
+    ),
+    // Which keys there are and who is told which.
+    row("keys", &["store"], LOOPS),
     row(
         "ca",
         &[
@@ -126,6 +136,14 @@ const MANAGER: &[Row] = &[
     row(
         "recovery",
         &["acting", "store", "consensus", "ca", "allocator"],
+        NO_ENGINE,
+    ),
+    // Who people are; the API answers their calls.
+    row(
+        "people",
+        &[
+            "acting", "store", "propose", "entropy", "managers", "status", "ca",
+        ],
         NO_ENGINE,
     ),
     // Knows callers and calls, and nothing of what the calls do.
@@ -160,7 +178,7 @@ const WORKER: &[Row] = &[
     // The runtime for what tasks wrote: logs go straight from disk to whom asked.
     row(
         "agent",
-        &["desired", "observed", "db", "describe", "runtime"],
+        &["desired", "observed", "db", "describe", "runtime", "keys"],
         NO_LINUX,
     ),
     row("describe", &[], NO_LINUX),
@@ -189,6 +207,7 @@ const WORKER: &[Row] = &[
     row("desired", &[], NO_LINUX),
     row("observed", &[], NO_LINUX),
     row("db", &["desired", "durable"], NO_LINUX),
+    row("keys", &["durable"], NO_LINUX),
     row("durable", &[], NO_LINUX),
     row("bin", ANY, &[]),
 ];

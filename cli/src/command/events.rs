@@ -30,7 +30,9 @@ pub(crate) struct EventsArgs {
     /// End when everything up to this revision was told, instead of going on
     #[arg(long, value_name = "REVISION")]
     until: Option<u64>,
-    /// Only changes of this kind (cluster, node, network, service, task), name or action (create,
+    /// Only changes of this kind (cluster, node, network, service, task, user), name or action (create,
+    /// Only changes of this kind (cluster, node, network, service, task, secret, config,
+    /// join-token), name or action (create,
     /// update, remove); of several with the same key one must fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
@@ -59,10 +61,14 @@ impl FromStr for Filter {
                 "network" => Ok(Filter::Kind(wire::ObjectKind::Network)),
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
+                "user" => Ok(Filter::Kind(wire::ObjectKind::User)),
                 "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
                 "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
+                "keys" => Ok(Filter::Kind(wire::ObjectKind::KeyRing)),
+                "join-token" => Ok(Filter::Kind(wire::ObjectKind::JoinToken)),
                 _ => Err(
-                    "is of no kind: cluster, node, network, service, task, secret or config"
+                    "is of no kind: cluster, node, network, service, task, secret, config, user, \
+                     join-token or keys"
                         .to_owned(),
                 ),
             },
@@ -118,7 +124,7 @@ pub(super) async fn run(context: &Context, args: &EventsArgs) -> anyhow::Result<
                     client = Some(again);
                     continue;
                 }
-                Err(unreachable) => unreachable.into(),
+                Err(unreachable) => unreachable,
             },
         };
         let refused = broken.downcast_ref::<Refused>();

@@ -4,9 +4,12 @@ mod audit;
 mod cluster;
 mod completion;
 mod context;
+mod contexts;
 mod daemon;
 mod demo;
 mod events;
+mod join_token;
+mod keys;
 mod material;
 mod network;
 mod node;
@@ -16,11 +19,14 @@ mod role;
 mod service;
 #[cfg(test)]
 pub(crate) mod test_objects;
+mod user;
 mod value;
 mod version;
 
 use crate::client::Unreachable;
+use crate::config;
 use crate::config::Cli;
+use crate::config::Where;
 use crate::whoami;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -60,6 +66,12 @@ pub(crate) enum Command {
     Events(events::EventsArgs),
     /// Tell who changed what
     Audit(audit::AuditArgs),
+    /// People who use the cluster from their own machines
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Clusters that this person uses from afar
+    #[command(subcommand)]
+    Context(contexts::ContextCommand),
     /// The same as `weft cluster init`
     Init(cluster::InitArgs),
     /// The same as `weft cluster join`
@@ -90,7 +102,11 @@ const INTERRUPTED: u8 = 130;
 /// # Errors
 /// What to print; see [`report`].
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let context = Context::new(cli.socket);
+    let context = Context::new(Where {
+        socket: cli.socket,
+        context: cli.context,
+        config_dir: config::config_dir(),
+    });
     match cli.command {
         Command::Daemon(args) => {
             log_to_stderr(&cli.log)?;
@@ -110,6 +126,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Node(command) => one_thread()?.block_on(node::run(&context, command))?,
         Command::Network(command) => one_thread()?.block_on(network::run(&context, command))?,
         Command::Audit(args) => one_thread()?.block_on(audit::run(&context, &args))?,
+        Command::User(command) => one_thread()?.block_on(user::run(&context, command))?,
+        Command::Context(command) => contexts::run(&context, command)?,
         Command::Secret(command) => {
             one_thread()?.block_on(material::run(&context, MaterialKind::Secret, command))?;
         }

@@ -9,7 +9,7 @@ use weft_proto::wire;
 /// What `cluster info` says. The keys of its JSON do not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ClusterInfo {
-    /// `none`, `joining`, `worker` or `manager`.
+    /// `none`, `joining`, `worker` or `manager`; `remote` for a cluster used from afar.
     pub(crate) state: String,
     pub(crate) hostname: String,
     pub(crate) version: String,
@@ -111,6 +111,7 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
             "in no cluster: make one with \"weft cluster init\", or join one with \
                    \"weft cluster join\""
         }
+        "remote" => "uses the cluster from afar",
         other => other,
     };
     let mut rows = vec![
@@ -159,6 +160,15 @@ pub(crate) fn initialised(node: &str, token: &str, addr: &str) -> String {
          weft cluster join --token {token} {addr}\n\n\
          To add a manager to this cluster, run \"weft cluster join-token manager\" and follow the \
          instructions."
+    )
+}
+
+/// What a node waits for that may join only when a person says so.
+pub(crate) fn waits(node: &str) -> String {
+    format!(
+        "This node waits to be let into the cluster. Somebody on a manager looks at it with \"weft \
+         node ls\" and runs:\n\n    weft node accept {node}\n\nCtrl-C ends the waiting here; the \
+         same command takes it up again."
     )
 }
 

@@ -9,6 +9,7 @@ use weft_proto::object::Node;
 use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
+use weft_proto::object::User;
 
 /// Objects that a sentence names; of more it says how many.
 const NAMED: usize = 4;
@@ -81,6 +82,7 @@ fn detail(old: &Item, new: &Object) -> String {
     let said = match (old, new) {
         (Item::Node(old), Object::Node(new)) => of_node(old, new),
         (Item::Service(old), Object::Service(new)) => of_service(old, new),
+        (Item::User(old), Object::User(new)) => of_user(old, new),
         _ => Vec::new(),
     };
     if said.is_empty() {
@@ -123,6 +125,23 @@ fn of_service(old: &Service, new: &Service) -> Vec<String> {
     }
     if old.spec.labels != new.spec.labels {
         said.push("labels".to_owned());
+    }
+    said
+}
+
+fn of_user(old: &User, new: &User) -> Vec<String> {
+    let mut said = Vec::new();
+    if old.role != new.role {
+        said.push(format!("role {}", new.role));
+    }
+    if old.stack != new.stack {
+        said.push(match &new.stack {
+            Some(stack) => format!("only stack {stack}"),
+            None => "no stack".to_owned(),
+        });
+    }
+    if old.expires != new.expires {
+        said.push("certificate renewed".to_owned());
     }
     said
 }

@@ -95,7 +95,12 @@ impl Allocator {
                             self.room = true;
                             self.services.insert(*id);
                         }
-                        ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::Material(..) => {}
+                        ObjectKey::Cluster
+                        | ObjectKey::Node(_)
+                        | ObjectKey::Material(..)
+                        | ObjectKey::KeyRing
+                        | ObjectKey::User(_)
+                        | ObjectKey::JoinToken(_) => {}
                     }
                 }
             }

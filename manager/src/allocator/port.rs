@@ -87,7 +87,10 @@ fn taken(
         | ObjectKey::Node(_)
         | ObjectKey::Network(_)
         | ObjectKey::Task(_)
-        | ObjectKey::Material(..) => None,
+        | ObjectKey::Material(..)
+        | ObjectKey::KeyRing
+        | ObjectKey::User(_)
+        | ObjectKey::JoinToken(_) => None,
     };
     Some(AllocateError::PortTaken {
         port,

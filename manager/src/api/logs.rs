@@ -1,5 +1,6 @@
 //! Which tasks' output is meant.
 
+use crate::acting::Scope;
 use crate::api::error::ApiError;
 use crate::api::target;
 use crate::api::target::TargetError;
@@ -14,15 +15,17 @@ use weft_proto::wire;
 /// newest of that slot) or identifier.
 pub(super) fn query(
     state: &State,
+    scope: &Scope,
     request: &wire::ServiceLogsRequest,
 ) -> Result<(Followed, LogQuery), ApiError> {
-    let (followed, tasks) = match target::service(state, &request.target) {
+    let (followed, tasks) = match target::service(state, scope, &request.target) {
         Ok(service) => {
             let tasks = given_away(state, task::list(state, Some(service.id), None));
             (Followed::Service(service.id), tasks)
         }
         Err(error) => {
-            let task = one_task(state, &request.target).map_err(|task| worse(error, task))?;
+            let task =
+                one_task(state, scope, &request.target).map_err(|task| worse(error, task))?;
             (Followed::Task(task), vec![task])
         }
     };
@@ -45,14 +48,15 @@ fn given_away(state: &State, tasks: Vec<std::sync::Arc<weft_proto::object::Task>
         .collect()
 }
 
-fn one_task(state: &State, target: &str) -> Result<TaskId, TargetError> {
+fn one_task(state: &State, scope: &Scope, target: &str) -> Result<TaskId, TargetError> {
     let newest = task::list(state, None, None)
         .into_iter()
-        .find(|task| task.name() == target);
+        .find(|task| task.name() == target && task::is_in(state, scope, task));
     if let Some(task) = newest {
         return Ok(task.id);
     }
-    let all = state.tasks().map(|task| (task.id, String::new(), task.id));
+    let mine = state.tasks().filter(|task| task::is_in(state, scope, task));
+    let all = mine.map(|task| (task.id, String::new(), task.id));
     target::find("task", target, all)
 }
 

@@ -12,6 +12,7 @@ mod backup;
 mod cluster;
 mod error;
 mod files;
+mod keys;
 mod logs;
 mod material;
 mod material_calls;
@@ -25,8 +26,10 @@ mod request;
 mod server;
 mod service;
 mod shown;
+mod stack;
 mod target;
 mod task;
+mod token;
 mod watch;
 
 #[cfg(test)]

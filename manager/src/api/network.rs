@@ -1,8 +1,10 @@
 //! Networks.
 
+use crate::acting::Scope;
 use crate::allocator::choose_subnet;
 use crate::allocator::choose_vni;
 use crate::api::error::ApiError;
+use crate::api::stack::of_stack;
 use crate::api::target;
 use crate::propose::retry::Decision;
 use crate::store::Claim;
@@ -18,9 +20,11 @@ use weft_proto::spec::NetworkSpec;
 /// made by the same request.
 pub(super) fn create(
     state: &State,
+    scope: &Scope,
     id: NetworkId,
     spec: &NetworkSpec,
 ) -> Result<Decision<Network>, ApiError> {
+    of_stack(scope, "network", &spec.labels)?;
     if let Some(made) = state.network(id) {
         return Ok(Decision {
             changes: Vec::new(),
@@ -33,6 +37,10 @@ pub(super) fn create(
             kind: "network",
             name: spec.name.clone(),
         });
+    }
+    // Tasks of an encrypted network only go to nodes that can encrypt.
+    if spec.encrypted && !state.nodes().any(|node| node.description.encrypts) {
+        return Err(ApiError::CannotEncrypt(spec.name.clone()));
     }
     if let Some(subnet) = spec.subnet
         && let Some(other) = state
@@ -59,18 +67,27 @@ pub(super) fn create(
 }
 
 /// The networks that are meant, by name; with an empty target all.
-pub(super) fn list(state: &State, target: &str) -> Result<Vec<Arc<Network>>, ApiError> {
+pub(super) fn list(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Vec<Arc<Network>>, ApiError> {
     if !target.is_empty() {
-        return Ok(vec![target::network(state, target)?]);
+        return Ok(vec![target::network(state, scope, target)?]);
     }
-    let mut all: Vec<_> = state.networks().cloned().collect();
+    let mine = |network: &&Arc<Network>| scope.has(&network.spec.labels);
+    let mut all: Vec<_> = state.networks().filter(mine).cloned().collect();
     all.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
     Ok(all)
 }
 
 /// Removes a network that nothing uses.
-pub(super) fn remove(state: &State, target: &str) -> Result<Decision<NetworkId>, ApiError> {
-    let network = target::network(state, target)?;
+pub(super) fn remove(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Decision<NetworkId>, ApiError> {
+    let network = target::network(state, scope, target)?;
     if let Some((user, remedy)) = user(state, network.id) {
         return Err(ApiError::NetworkUsed {
             network: network.spec.name.clone(),

@@ -1,24 +1,30 @@
 //! The calls: reads and answers messages, and leaves every decision to the files of the objects.
 
 use crate::acting;
+use crate::acting::Scope;
 use crate::api::Members;
 use crate::api::Replica;
 use crate::api::audit;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
+use crate::api::keys;
 use crate::api::logs;
 use crate::api::network;
 use crate::api::node;
 use crate::api::request::RequestId;
 use crate::api::service;
+use crate::api::shown::token_shown;
 use crate::api::target;
 use crate::api::task;
+use crate::api::token;
 use crate::api::watch;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
 use crate::logs::follow;
 use crate::managers::manager_addrs;
+use crate::people::People;
+use crate::people::may_change_members;
 use crate::propose::Proposer;
 use crate::propose::retry::Basis;
 use crate::propose::retry::Decision;
@@ -35,6 +41,7 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use weft_pki::TokenSecret;
+use weft_pki::peer_of;
 use weft_proto::CommandId;
 use weft_proto::NetworkId;
 use weft_proto::Role;
@@ -43,6 +50,7 @@ use weft_proto::TaskId;
 use weft_proto::convert::ConvertError;
 use weft_proto::spec::MaterialKind;
 use weft_proto::spec::NetworkSpec;
+use weft_proto::time::Clock;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
@@ -53,18 +61,21 @@ pub(super) type Answer<T> = Result<Response<T>, Status>;
 pub struct ControlService {
     proposer: Arc<dyn Proposer>,
     ids: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
     logs: Arc<dyn LogSource>,
     members: Arc<dyn Members>,
     replica: Replica,
+    people: Option<Arc<People>>,
 }
 
 impl ControlService {
-    /// Changes go through `proposer`, new objects are named out of `ids`, output of tasks comes
-    /// from `logs`, `members` knows the group of managers, and who follows the state follows
+    /// Changes go through `proposer`, new objects are named out of `ids`, `clock` judges when tokens
+    /// expire, output of tasks comes from `logs`, `members` knows the group of managers, and who follows the state follows
     /// `replica`.
     pub fn new(
         proposer: Arc<dyn Proposer>,
         ids: Arc<dyn Entropy>,
+        clock: Arc<dyn Clock>,
         logs: Arc<dyn LogSource>,
         members: Arc<dyn Members>,
         replica: Replica,
@@ -72,10 +83,24 @@ impl ControlService {
         Self {
             proposer,
             ids,
+            clock,
             logs,
             members,
             replica,
+            people: None,
         }
+    }
+
+    /// The same, and `people` answers what is asked about users.
+    #[must_use]
+    pub fn with_people(mut self, people: People) -> Self {
+        self.people = Some(Arc::new(people));
+        self
+    }
+
+    fn people(&self) -> Result<&People, Status> {
+        let people = self.people.as_deref();
+        people.ok_or_else(|| Status::unimplemented("this manager knows no users"))
     }
 
     /// For the identifier of something new.
@@ -233,6 +258,7 @@ impl Control for ControlService {
             self_node_id: self.members.this_node().to_string(),
             members: self.members.members(),
             shown: self.shown(&view),
+            waiting: token::waiting(&view),
         }))
     }
 
@@ -241,6 +267,9 @@ impl Control for ControlService {
         request: Request<wire::UpdateNodeRequest>,
     ) -> Answer<wire::UpdateNodeResponse> {
         let request = request.into_inner();
+        if request.role.is_some() && !may_change_members() {
+            return Err(ApiError::RolesAreForAdmins.into());
+        }
         let edit = node::Edit::read(&request)?;
         let id = RequestId::read(&request.request_id)?.command("update node");
         let this = self.members.this_node();
@@ -275,7 +304,12 @@ impl Control for ControlService {
         let id = RequestId::read(&request.request_id)?.command("remove node");
         let remove = |state: &State| {
             let node = node::find(state, &request.target, this)?;
-            node::remove(state, &node, request.force, &self.members.members())
+            let members = self.members.members();
+            if request.revoke {
+                acting::says(format!("revoked node {}", node.description.hostname));
+                return node::revoke(state, &node, this, &members);
+            }
+            node::remove(state, &node, request.force, &members)
         };
         let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveNodeResponse {
@@ -293,7 +327,8 @@ impl Control for ControlService {
         let spec = NetworkSpec::try_from(spec).map_err(ApiError::Field)?;
         let call = "create network";
         let id = NetworkId::from_entropy(name.object(call, || self.ids.bits()));
-        let create = |state: &State| network::create(state, id, &spec);
+        let scope = Scope::current();
+        let create = |state: &State| network::create(state, &scope, id, &spec);
         let done = self.once(name.command(call), Basis::Local, create).await?;
         let (decided, view) = done.parts();
         if let Some(network) = &decided {
@@ -313,7 +348,7 @@ impl Control for ControlService {
     ) -> Answer<wire::ListNetworksResponse> {
         let request = request.into_inner();
         let view = self.read(request.read).await?;
-        let networks = network::list(&view, &request.target)?;
+        let networks = network::list(&view, &Scope::current(), &request.target)?;
         Ok(Response::new(wire::ListNetworksResponse {
             shown: self.shown(&view),
             networks: networks.iter().map(|network| (&**network).into()).collect(),
@@ -326,7 +361,8 @@ impl Control for ControlService {
     ) -> Answer<wire::RemoveNetworkResponse> {
         let wire::RemoveNetworkRequest { target, request_id } = request.into_inner();
         let id = RequestId::read(&request_id)?.command("remove network");
-        let remove = |state: &State| network::remove(state, &target);
+        let scope = Scope::current();
+        let remove = |state: &State| network::remove(state, &scope, &target);
         let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveNetworkResponse {
             network_id: removed_id(removed, "network", &target),
@@ -342,7 +378,8 @@ impl Control for ControlService {
         let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
         let call = "create service";
         let id = ServiceId::from_entropy(name.object(call, || self.ids.bits()));
-        let create = |state: &State| service::create(state, id, &spec);
+        let scope = Scope::current();
+        let create = |state: &State| service::create(state, &scope, id, &spec);
         let done = self.once(name.command(call), Basis::Local, create).await?;
         let (decided, view) = done.parts();
         if let Some(service) = &decided {
@@ -365,7 +402,8 @@ impl Control for ControlService {
         let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
         let (target, version) = (&*request.target, request.version);
         let basis = self.basis(target);
-        let update = |state: &State| service::update(state, target, version, &spec);
+        let scope = Scope::current();
+        let update = |state: &State| service::update(state, &scope, target, version, &spec);
         let (decided, view) = self.once(id, basis, update).await?.parts();
         let service = match (decided, view) {
             (Some(service), view) => {
@@ -373,7 +411,7 @@ impl Control for ControlService {
                 let stored = view.and_then(|view| view.service(service.id).cloned());
                 stored.unwrap_or_else(|| Arc::new(service))
             }
-            (None, Some(view)) => target::service(&view, target)?,
+            (None, Some(view)) => target::service(&view, &scope, target)?,
             (None, None) => return Err(ApiError::MadeAndGone("change").into()),
         };
         Ok(Response::new(wire::UpdateServiceResponse {
@@ -389,7 +427,8 @@ impl Control for ControlService {
         let id = RequestId::read(&request.request_id)?.command("roll back service");
         let (target, version) = (&*request.target, request.version);
         let basis = self.basis(target);
-        let rollback = |state: &State| service::rollback(state, target, version);
+        let scope = Scope::current();
+        let rollback = |state: &State| service::rollback(state, &scope, target, version);
         let (decided, view) = self.once(id, basis, rollback).await?.parts();
         let service = match (decided, view) {
             (Some(service), view) => {
@@ -397,7 +436,7 @@ impl Control for ControlService {
                 let stored = view.and_then(|view| view.service(service.id).cloned());
                 stored.unwrap_or_else(|| Arc::new(service))
             }
-            (None, Some(view)) => target::service(&view, target)?,
+            (None, Some(view)) => target::service(&view, &scope, target)?,
             (None, None) => return Err(ApiError::MadeAndGone("change").into()),
         };
         Ok(Response::new(wire::RollbackServiceResponse {
@@ -411,7 +450,8 @@ impl Control for ControlService {
     ) -> Answer<wire::RemoveServiceResponse> {
         let wire::RemoveServiceRequest { target, request_id } = request.into_inner();
         let id = RequestId::read(&request_id)?.command("remove service");
-        let remove = |state: &State| service::remove(state, &target);
+        let scope = Scope::current();
+        let remove = |state: &State| service::remove(state, &scope, &target);
         let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveServiceResponse {
             service_id: removed_id(removed, "service", &target),
@@ -424,7 +464,7 @@ impl Control for ControlService {
     ) -> Answer<wire::ListServicesResponse> {
         let request = request.into_inner();
         let view = self.read(request.read).await?;
-        let services = service::list(&view, &request.target)?
+        let services = service::list(&view, &Scope::current(), &request.target)?
             .iter()
             .map(|(service, count)| wire::ServiceListing {
                 service: Some((&**service).into()),
@@ -445,15 +485,18 @@ impl Control for ControlService {
     ) -> Answer<wire::ListTasksResponse> {
         let request = request.into_inner();
         let view = self.read(request.read).await?;
+        let scope = Scope::current();
         let service = match request.service.as_str() {
             "" => None,
-            target => Some(target::service(&view, target)?.id),
+            target => Some(target::service(&view, &scope, target)?.id),
         };
         let node = match request.node.as_str() {
             "" => None,
             target => Some(node::find(&view, target, self.members.this_node())?.id),
         };
-        let (tasks, waits) = task::listed(&view, service, node);
+        let (mut tasks, mut waits) = task::listed(&view, service, node);
+        tasks.retain(|task| task::is_in(&view, &scope, task));
+        waits.retain(|id, _| tasks.iter().any(|task| task.id == *id));
         let nodes = task::nodes_of(&view, &tasks);
         Ok(Response::new(wire::ListTasksResponse {
             tasks: tasks.iter().map(|task| (&**task).into()).collect(),
@@ -470,7 +513,7 @@ impl Control for ControlService {
         request: Request<wire::ServiceLogsRequest>,
     ) -> Answer<Self::ServiceLogsStream> {
         let view = self.view().await?;
-        let (followed, query) = logs::query(&view, &request.into_inner())?;
+        let (followed, query) = logs::query(&view, &Scope::current(), &request.into_inner())?;
         let nothing_yet = query.tasks.is_empty().then(|| wire::LogLine {
             note: "no task of this service was given to a node yet".to_owned(),
             ..wire::LogLine::default()
@@ -517,6 +560,82 @@ impl Control for ControlService {
         Ok(Response::new(stream::iter(parts).boxed()))
     }
 
+    async fn create_join_token(
+        &self,
+        request: Request<wire::CreateJoinTokenRequest>,
+    ) -> Answer<wire::CreateJoinTokenResponse> {
+        let request = request.into_inner();
+        let order = token::Order::read(role(request.role)?, request)?;
+        let secret = TokenSecret::random().map_err(ApiError::Token)?;
+        let now = self.clock.timestamp();
+        let create = |state: &State| token::create(state, &order, &secret, now);
+        let done = self.transact(create).await?;
+        let made = done.outcome;
+        tracing::info!(token = %made.token.id, role = %made.token.role, name = made.token.name, "join token made");
+        let view = match done.view {
+            Some(view) => view,
+            None => self.view().await?,
+        };
+        let stored = view.join_token(made.token.id);
+        Ok(Response::new(wire::CreateJoinTokenResponse {
+            token: made.text,
+            made: Some(token_shown(stored.map_or(&made.token, |token| &**token))),
+            manager_addrs: manager_addrs(&view)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }))
+    }
+
+    async fn list_join_tokens(
+        &self,
+        _: Request<wire::ListJoinTokensRequest>,
+    ) -> Answer<wire::ListJoinTokensResponse> {
+        let tokens = token::list(&*self.view().await?);
+        Ok(Response::new(wire::ListJoinTokensResponse {
+            tokens: tokens.iter().map(|token| token_shown(token)).collect(),
+            now_ms: self.clock.timestamp().as_millis(),
+        }))
+    }
+
+    async fn remove_join_token(
+        &self,
+        request: Request<wire::RemoveJoinTokenRequest>,
+    ) -> Answer<wire::RemoveJoinTokenResponse> {
+        let target = request.into_inner().target;
+        let remove = |state: &State| token::remove(state, &target);
+        let id = self.transact(remove).await?.outcome;
+        tracing::info!(token = %id, "join token removed");
+        Ok(Response::new(wire::RemoveJoinTokenResponse {
+            id: id.to_string(),
+        }))
+    }
+
+    async fn decide_node(
+        &self,
+        request: Request<wire::DecideNodeRequest>,
+    ) -> Answer<wire::DecideNodeResponse> {
+        let wire::DecideNodeRequest { target, accept } = request.into_inner();
+        let now = self.clock.timestamp();
+        let decide = |state: &State| {
+            let decision = token::decide(state, &target, accept, now)?;
+            let word = if accept { "accepted" } else { "rejected" };
+            acting::says(format!("{word} node {}", decision.outcome.hostname));
+            Ok(decision)
+        };
+        let token::Decided {
+            id,
+            hostname,
+            role,
+            token,
+        } = self.transact(decide).await?.outcome;
+        tracing::info!(node = %id, hostname, %role, %token, accept, "decided about a waiting node");
+        Ok(Response::new(wire::DecideNodeResponse {
+            node_id: id.to_string(),
+            hostname,
+        }))
+    }
+
     async fn list_audit(
         &self,
         request: Request<wire::ListAuditRequest>,
@@ -534,6 +653,61 @@ impl Control for ControlService {
             records: records.iter().map(|record| (&**record).into()).collect(),
             revision: view.revision(),
         }))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<wire::CreateUserRequest>,
+    ) -> Answer<wire::CreateUserResponse> {
+        let request = request.into_inner();
+        let name = RequestId::read(&request.request_id)?;
+        let call = "create user";
+        let named = name.command(call).map(|id| (id, name.object(call, || 0)));
+        Ok(Response::new(self.people()?.create(&request, named).await?))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<wire::ListUsersRequest>,
+    ) -> Answer<wire::ListUsersResponse> {
+        let request = request.into_inner();
+        let stale = request.stale;
+        let view = self
+            .read(Some(wire::ReadOptions {
+                stale,
+                min_revision: 0,
+            }))
+            .await?;
+        let users = People::list(&view, &request.target)?;
+        Ok(Response::new(wire::ListUsersResponse { users }))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<wire::UpdateUserRequest>,
+    ) -> Answer<wire::UpdateUserResponse> {
+        let request = request.into_inner();
+        let id = RequestId::read(&request.request_id)?.command("update user");
+        Ok(Response::new(self.people()?.update(&request, id).await?))
+    }
+
+    async fn remove_user(
+        &self,
+        request: Request<wire::RemoveUserRequest>,
+    ) -> Answer<wire::RemoveUserResponse> {
+        let target = request.into_inner().target;
+        Ok(Response::new(self.people()?.remove(&target).await?))
+    }
+
+    async fn renew_user(
+        &self,
+        request: Request<wire::RenewUserRequest>,
+    ) -> Answer<wire::RenewUserResponse> {
+        let caller = peer_of(request.extensions()).and_then(|peer| peer.user);
+        let caller = caller.ok_or_else(|| Status::unauthenticated("only a user renews herself"))?;
+        let request = request.into_inner();
+        let answer = self.people()?.renew(&caller, &request.csr_der).await?;
+        Ok(Response::new(answer))
     }
 
     async fn create_secret(
@@ -590,5 +764,47 @@ impl Control for ControlService {
         request: Request<wire::RemoveMaterialRequest>,
     ) -> Answer<wire::RemoveMaterialResponse> {
         self.remove_material(MaterialKind::Config, request).await
+    }
+
+    async fn get_keys(
+        &self,
+        request: Request<wire::GetKeysRequest>,
+    ) -> Answer<wire::GetKeysResponse> {
+        let view = self.read(request.into_inner().read).await?;
+        let mut answer = keys::get(&view, &self.members.keys_awaited())?;
+        answer.shown = self.shown(&view);
+        Ok(Response::new(answer))
+    }
+
+    async fn update_keys(
+        &self,
+        request: Request<wire::UpdateKeysRequest>,
+    ) -> Answer<wire::UpdateKeysResponse> {
+        let request = request.into_inner();
+        let wish = keys::Wish::read(&request)?;
+        let id = RequestId::read(&request.request_id)?.command("update keys");
+        let decide = |state: &State| {
+            acting::says(wish.words());
+            wish.decide(state)
+        };
+        let (decided, view) = self.once(id, Basis::Fresh, decide).await?.parts();
+        let (epoch, every) = match (decided, view) {
+            (Some(decided), _) => (decided.epoch, decided.every),
+            (None, Some(view)) => {
+                let cluster = cluster::get(&view)?;
+                (cluster.keys_wanted, cluster.settings.key_rotation)
+            }
+            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
+        };
+        tracing::info!(
+            epoch,
+            ?every,
+            rotate = request.rotate,
+            "keys of the data plane"
+        );
+        Ok(Response::new(wire::UpdateKeysResponse {
+            epoch,
+            rotation_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),
+        }))
     }
 }

@@ -1,5 +1,6 @@
 //! Services.
 
+use crate::acting::Scope;
 use crate::allocator::check_host_ports;
 use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
@@ -7,6 +8,8 @@ use crate::api::error::ApiError;
 use crate::api::files;
 use crate::api::mode;
 use crate::api::port;
+use crate::api::stack;
+use crate::api::stack::of_stack;
 use crate::api::target;
 use crate::orchestrator;
 use crate::orchestrator::Count;
@@ -36,16 +39,20 @@ type Vips = BTreeMap<NetworkId, IpAddr>;
 /// was made by the same request.
 pub(super) fn create(
     state: &State,
+    scope: &Scope,
     id: ServiceId,
     spec: &wire::ServiceSpec,
 ) -> Result<Decision<Service>, ApiError> {
-    if let Some(made) = state.service(id) {
+    if let Some(made) = state
+        .service(id)
+        .filter(|made| scope.has(&made.spec.labels))
+    {
         return Ok(Decision {
             changes: Vec::new(),
             outcome: Service::clone(made),
         });
     }
-    let spec = read(state, spec)?;
+    let spec = read(state, scope, spec)?;
     if state
         .holder(&Claim::ServiceName(spec.name.clone()))
         .is_some()
@@ -78,12 +85,13 @@ pub(super) fn create(
 /// whatever is there. Addresses and automatic ports that are still asked for stay as they are.
 pub(super) fn update(
     state: &State,
+    scope: &Scope,
     target: &str,
     version: u64,
     spec: &wire::ServiceSpec,
 ) -> Result<Decision<Service>, ApiError> {
-    let old = looked_at(state, target, version)?;
-    let spec = read(state, spec)?;
+    let old = looked_at(state, scope, target, version)?;
+    let spec = read(state, scope, spec)?;
     if spec.name != old.spec.name {
         return Err(ApiError::Rename(old.spec.name.clone()));
     }
@@ -94,14 +102,16 @@ pub(super) fn update(
 /// The spec before the last change.
 pub(super) fn rollback(
     state: &State,
+    scope: &Scope,
     target: &str,
     version: u64,
 ) -> Result<Decision<Service>, ApiError> {
-    let old = looked_at(state, target, version)?;
+    let old = looked_at(state, scope, target, version)?;
     let service = orchestrator::rolled_back(&old).map_err(|none| ApiError::NoPrevious {
         name: old.spec.name.clone(),
         why: none.0,
     })?;
+    of_stack(scope, "service", &service.spec.labels)?;
     let networks = &service.spec.task.networks;
     if let Some(gone) = networks.iter().find(|n| state.network(n.id).is_none()) {
         return Err(ApiError::NoWayBack {
@@ -114,8 +124,13 @@ pub(super) fn rollback(
 }
 
 /// The service as its caller looked at it.
-fn looked_at(state: &State, target: &str, version: u64) -> Result<Arc<Service>, ApiError> {
-    let old = target::service(state, target)?;
+fn looked_at(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+    version: u64,
+) -> Result<Arc<Service>, ApiError> {
+    let old = target::service(state, scope, target)?;
     if version != 0 && version != old.meta.version {
         return Err(ApiError::Outdated {
             name: old.spec.name.clone(),
@@ -148,8 +163,12 @@ fn write(
 }
 
 /// Removes a service; the orchestrator ends its tasks.
-pub(super) fn remove(state: &State, target: &str) -> Result<Decision<ServiceId>, ApiError> {
-    let service = target::service(state, target)?;
+pub(super) fn remove(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Decision<ServiceId>, ApiError> {
+    let service = target::service(state, scope, target)?;
     Ok(Decision {
         changes: vec![Change::remove(Service::clone(&service))],
         outcome: service.id,
@@ -157,11 +176,16 @@ pub(super) fn remove(state: &State, target: &str) -> Result<Decision<ServiceId>,
 }
 
 /// The services that are meant, by name, each with its numbers of tasks; with an empty target all.
-pub(super) fn list(state: &State, target: &str) -> Result<Vec<(Arc<Service>, Count)>, ApiError> {
+pub(super) fn list(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Vec<(Arc<Service>, Count)>, ApiError> {
+    let mine = |service: &&Arc<Service>| scope.has(&service.spec.labels);
     let mut services: Vec<_> = if target.is_empty() {
-        state.services().cloned().collect()
+        state.services().filter(mine).cloned().collect()
     } else {
-        vec![target::service(state, target)?]
+        vec![target::service(state, scope, target)?]
     };
     services.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
     let counted = services.into_iter().map(|service| {
@@ -171,19 +195,21 @@ pub(super) fn list(state: &State, target: &str) -> Result<Vec<(Arc<Service>, Cou
     Ok(counted.collect())
 }
 
-/// The spec with networks by identifier, fit for this cluster.
-fn read(state: &State, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError> {
+/// The spec with networks by identifier, fit for this cluster and for who asks.
+fn read(state: &State, scope: &Scope, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError> {
     let mut spec = spec.clone();
     mode::complete(&mut spec);
     files::resolve(state, &mut spec)?;
     let mut spec = resolve_networks(spec, |target| {
-        target::network(state, target)
+        target::network(state, scope, target)
             .map(|network| network.id)
             .map_err(|error| ConvertError::new(error.to_string()))
     })?;
+    of_stack(scope, "service", &spec.labels)?;
     port::check(&spec.ports, &spec.task.host_ports)?;
     mode::check(&spec)?;
     files::complete(state, &mut spec, None)?;
+    stack::files(state, scope, &spec)?;
     Ok(spec)
 }
 

@@ -1,6 +1,7 @@
 //! Which object a person means: by its name, its identifier, or a prefix of the identifier that
 //! fits no other.
 
+use crate::acting::Scope;
 use crate::api::error::ApiError;
 use crate::store::Claim;
 use crate::store::State;
@@ -48,15 +49,23 @@ impl From<TargetError> for Status {
     }
 }
 
-/// The service that is meant.
-pub(super) fn service(state: &State, target: &str) -> Result<Arc<Service>, ApiError> {
-    if let Some(service) = whole_service(state, target) {
+/// The service that is meant, out of those in `scope`: others are as if they were not there.
+pub(super) fn service(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Arc<Service>, ApiError> {
+    let mine = |service: &Arc<Service>| scope.has(&service.spec.labels);
+    if let Some(service) = whole_service(state, target).filter(mine) {
         return Ok(service);
     }
-    let all = state.services().map(|service| {
-        let name = service.spec.name.to_string();
-        (service.id, name, service)
-    });
+    let all = state
+        .services()
+        .filter(|service| mine(service))
+        .map(|service| {
+            let name = service.spec.name.to_string();
+            (service.id, name, service)
+        });
     Ok(find("service", target, all)?.clone())
 }
 
@@ -72,15 +81,23 @@ pub(super) fn whole_service(state: &State, target: &str) -> Option<Arc<Service>>
     state.service(id).cloned()
 }
 
-/// The network that is meant.
-pub(super) fn network(state: &State, target: &str) -> Result<Arc<Network>, TargetError> {
-    if let Some(network) = whole_network(state, target) {
+/// The network that is meant, out of those in `scope`.
+pub(super) fn network(
+    state: &State,
+    scope: &Scope,
+    target: &str,
+) -> Result<Arc<Network>, TargetError> {
+    let mine = |network: &Arc<Network>| scope.has(&network.spec.labels);
+    if let Some(network) = whole_network(state, target).filter(mine) {
         return Ok(network);
     }
-    let all = state.networks().map(|network| {
-        let name = network.spec.name.to_string();
-        (network.id, name, network)
-    });
+    let all = state
+        .networks()
+        .filter(|network| mine(network))
+        .map(|network| {
+            let name = network.spec.name.to_string();
+            (network.id, name, network)
+        });
     find("network", target, all).cloned()
 }
 

@@ -1,5 +1,6 @@
 //! Tasks.
 
+use crate::acting::Scope;
 use crate::orchestrator;
 use crate::store::State;
 use std::cmp::Reverse;
@@ -77,6 +78,15 @@ fn explain(state: &State, tasks: &mut [Arc<Task>]) -> Waits {
 fn order(task: &Task) -> impl Ord + '_ {
     let newest = Reverse((task.meta.created_at, task.meta.version));
     (&task.service_name, task.slot, newest, task.id)
+}
+
+/// Whether a task is one of the scope: its service is. Of one whose service is gone only the whole
+/// cluster knows.
+pub(super) fn is_in(state: &State, scope: &Scope, task: &Task) -> bool {
+    match state.service(task.service) {
+        Some(service) => scope.has(&service.spec.labels),
+        None => scope.only().is_none(),
+    }
 }
 
 /// The nodes that these tasks were given to, as far as they are still there.

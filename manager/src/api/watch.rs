@@ -69,8 +69,11 @@ impl Wanted {
             ObjectKey::Network(_) => ObjectKind::Network,
             ObjectKey::Service(_) => ObjectKind::Service,
             ObjectKey::Task(_) => ObjectKind::Task,
+            ObjectKey::User(_) => ObjectKind::User,
+            ObjectKey::JoinToken(_) => ObjectKind::JoinToken,
             ObjectKey::Material(MaterialKind::Secret, _) => ObjectKind::Secret,
             ObjectKey::Material(MaterialKind::Config, _) => ObjectKind::Config,
+            ObjectKey::KeyRing => ObjectKind::KeyRing,
         };
         self.all() || self.0.contains(&kind)
     }

@@ -2,16 +2,22 @@
 
 use crate::acting;
 use crate::acting::Acting;
+use crate::acting::Grant;
 use crate::acting::Origin;
 use crate::acting::Quiet;
 use crate::authz::Caller;
 use crate::authz::Denied;
+use crate::authz::Ending;
 use crate::authz::Roll;
 use crate::authz::authorize;
+use crate::authz::authorize_stack;
+use futures::future::BoxFuture;
 use futures::future::Either;
 use futures::future::Ready;
 use futures::future::ready;
+use pin_project_lite::pin_project;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
@@ -22,6 +28,7 @@ use tonic::transport::server::UdsConnectInfo;
 use tower::Layer;
 use tower::Service;
 use weft_pki::PeerIdentity;
+use weft_pki::UserProof;
 use weft_pki::peer_of;
 use weft_pki::removed_status;
 use weft_proto::Role;
@@ -97,12 +104,9 @@ where
     S: Service<http::Request<Asked>, Response = http::Response<Answered>>,
     Answered: Default,
 {
-    type Response = http::Response<Answered>;
+    type Response = http::Response<Ending<Answered>>;
     type Error = S::Error;
-    type Future = Either<
-        Ready<Result<Self::Response, S::Error>>,
-        TaskLocalFuture<Option<Arc<Acting>>, S::Future>,
-    >;
+    type Future = Either<Ready<Result<Self::Response, S::Error>>, Served<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -111,31 +115,124 @@ where
     fn call(&mut self, request: http::Request<Asked>) -> Self::Future {
         let peer = peer_of(request.extensions());
         let path = request.uri().path();
-        if let Some(peer) = peer.filter(|peer| peer.revoked) {
+        if let Some(peer) = peer.as_ref().filter(|peer| peer.revoked) {
             tracing::debug!(?peer, %path, "a node that was removed called");
             return Either::Left(ready(Ok(removed_status(REMOVED).into_http())));
         }
-        let caller = match &self.listener {
-            Listener::Socket => Caller::LocalSocket,
-            Listener::Tls(roll) => caller(peer, path, &**roll),
+        let admitted = match &self.listener {
+            Listener::Socket => authorize(path, Caller::LocalSocket).map(|()| None),
+            Listener::Tls(roll) => admit(peer.as_ref(), path, roll),
         };
-        match authorize(path, caller) {
-            Ok(()) => {
-                let acting = changes_state(path).then(|| acting(&request));
-                Either::Right(acting::serve(acting, self.inner.call(request)))
+        match admitted {
+            Ok(person) => {
+                let (grant, until) = person.map_or((None, None), |person| {
+                    let until = person.until(path);
+                    (Some(person.grant), Some(until))
+                });
+                let acting = changes_state(path).then(|| acting(&request, grant));
+                let call = acting::serve(acting, self.inner.call(request));
+                Either::Right(Served { call, until })
             }
             Err(denied) => {
-                let from = peer.map(|peer| peer.remote);
-                if peer.and_then(|peer| peer.node).map(|node| node.role) == Some(Role::Manager) {
-                    // It was made a worker, and some call of its last moments goes on.
-                    tracing::debug!(%caller, ?from, %denied, "call denied");
-                } else if let Some(skipped) = self.denials.turn(Instant::now()) {
-                    tracing::warn!(%caller, ?from, skipped, %denied, "call denied");
-                }
+                self.tell(peer.as_ref(), &denied);
                 Either::Left(ready(Ok(Status::from(denied).into_http())))
             }
         }
     }
+}
+
+impl<S> Authorize<S> {
+    fn tell(&self, peer: Option<&PeerIdentity>, denied: &Denied) {
+        let from = peer.map(|peer| peer.remote);
+        let who = peer.and_then(identity);
+        if peer.and_then(|peer| peer.node).map(|node| node.role) == Some(Role::Manager) {
+            // It was made a worker, and some call of its last moments goes on.
+            tracing::debug!(?who, ?from, %denied, "call denied");
+        } else if let Some(skipped) = self.denials.turn(Instant::now()) {
+            tracing::warn!(?who, ?from, skipped, %denied, "call denied");
+        }
+    }
+}
+
+pin_project! {
+    /// A call that was admitted.
+    pub struct Served<F> {
+        #[pin]
+        call: TaskLocalFuture<Option<Arc<Acting>>, F>,
+        // Ends the answer of a person.
+        until: Option<BoxFuture<'static, Status>>,
+    }
+}
+
+impl<F> fmt::Debug for Served<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
+    }
+}
+
+impl<F, Answered, E> Future for Served<F>
+where
+    F: Future<Output = Result<http::Response<Answered>, E>>,
+{
+    type Output = Result<http::Response<Ending<Answered>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = std::task::ready!(this.call.poll(context));
+        let until = this.until.take();
+        Poll::Ready(answer.map(|answer| {
+            answer.map(|body| match until {
+                Some(until) => Ending::at(body, until),
+                None => Ending::free(body),
+            })
+        }))
+    }
+}
+
+/// A person whose call is admitted.
+struct Person {
+    user: Arc<UserProof>,
+    grant: Grant,
+    roll: Arc<dyn Roll>,
+}
+
+impl Person {
+    /// Ready when she may not make this call any more, or not in the same way.
+    fn until(&self, path: &str) -> BoxFuture<'static, Status> {
+        let regranted = self.roll.regranted(self.user.clone(), self.grant.clone());
+        let (path, name) = (path.to_owned(), self.user.identity.name.clone());
+        Box::pin(async move {
+            regranted.await;
+            tracing::info!(user = %name, %path, "an open call was cut: the user's rights changed");
+            Status::permission_denied(format!(
+                "the rights of user {name} were changed, or the user was removed: what was open is cut"
+            ))
+        })
+    }
+}
+
+/// Looks at who calls, and whether this caller may. The person, if it is one.
+fn admit(
+    peer: Option<&PeerIdentity>,
+    path: &str,
+    roll: &Arc<dyn Roll>,
+) -> Result<Option<Person>, Denied> {
+    let Some(user) = peer.and_then(|peer| peer.user.clone()) else {
+        return authorize(path, caller(peer, path, &**roll)).map(|()| None);
+    };
+    let Some(grant) = roll.grant(&user) else {
+        let name = user.identity.name.clone();
+        return Err(Denied::UnknownUser { name });
+    };
+    authorize(path, Caller::User(grant.role))?;
+    if let Some(stack) = &grant.stack {
+        authorize_stack(path, stack)?;
+    }
+    Ok(Some(Person {
+        user,
+        grant,
+        roll: roll.clone(),
+    }))
 }
 
 /// What a node that was removed is told, whatever it asks for.
@@ -146,7 +243,7 @@ const REMOVED: &str = "this node was removed from the cluster: join it again wit
 const CONSENSUS: &str = "/weft.v1.Raft/";
 
 /// A manager that was made a worker is one, though its certificate still says manager.
-fn caller(peer: Option<PeerIdentity>, path: &str, roll: &dyn Roll) -> Caller {
+fn caller(peer: Option<&PeerIdentity>, path: &str, roll: &dyn Roll) -> Caller {
     let Some(node) = peer.and_then(|peer| peer.node) else {
         return Caller::Anonymous;
     };
@@ -164,8 +261,14 @@ fn changes_state(path: &str) -> bool {
         .any(|service| path.starts_with(service))
 }
 
+/// What the connection has proven, in one text.
+fn identity(peer: &PeerIdentity) -> Option<String> {
+    let node = peer.node.map(|node| node.uri());
+    node.or_else(|| peer.user.as_ref().map(|user| user.identity.uri()))
+}
+
 /// Who makes this call, by what the connection has proven.
-fn acting<T>(request: &http::Request<T>) -> Acting {
+fn acting<T>(request: &http::Request<T>, grant: Option<Grant>) -> Acting {
     let path = request.uri().path();
     let Some(peer) = peer_of(request.extensions()) else {
         let socket = request.extensions().get::<UdsConnectInfo>();
@@ -173,10 +276,12 @@ fn acting<T>(request: &http::Request<T>) -> Acting {
         let identity = uid.map_or_else(|| "local".to_owned(), |uid| format!("local/uid/{uid}"));
         return Acting::new(identity, Origin::Socket, path);
     };
-    let identity = peer
-        .node
-        .map_or_else(|| "anonymous".to_owned(), |node| node.uri());
-    Acting::new(identity, Origin::Remote(peer.remote), path)
+    let identity = identity(&peer).unwrap_or_else(|| "anonymous".to_owned());
+    let acting = Acting::new(identity, Origin::Remote(peer.remote), path);
+    match grant {
+        Some(grant) => acting.granted(grant),
+        None => acting,
+    }
 }
 
 impl From<Denied> for Status {
@@ -184,7 +289,9 @@ impl From<Denied> for Status {
         let text = denied.to_string();
         match denied {
             Denied::Unauthenticated { .. } => Status::unauthenticated(text),
-            Denied::Forbidden { .. } => Status::permission_denied(text),
+            Denied::Forbidden { .. }
+            | Denied::OtherThanStack { .. }
+            | Denied::UnknownUser { .. } => Status::permission_denied(text),
             Denied::Unknown { .. } => Status::unimplemented(text),
         }
     }

@@ -2,11 +2,28 @@
 
 use crate::authz::Caller;
 use crate::authz::Denied;
+use weft_proto::Name;
+use weft_proto::object::UserRole;
 
 /// Only people on the node itself.
 const LOCAL: &[Caller] = &[Caller::LocalSocket];
-/// People on a manager, and managers that hand a call on.
-const OPERATORS: &[Caller] = &[Caller::LocalSocket, Caller::Manager];
+/// Who may do everything: root on a manager, and admins from afar. What is the cluster's own secret,
+/// and who its people are.
+const ROOT: &[Caller] = &[Caller::LocalSocket, ADMIN];
+/// As [`ROOT`], and managers that hand a call on: who is a member.
+const ADMINS: &[Caller] = &[Caller::LocalSocket, Caller::Manager, ADMIN];
+/// Whoever runs what the cluster runs.
+const OPERATORS: &[Caller] = &[Caller::LocalSocket, Caller::Manager, ADMIN, OPERATOR];
+/// Whoever looks.
+const VIEWERS: &[Caller] = &[
+    Caller::LocalSocket,
+    Caller::Manager,
+    ADMIN,
+    OPERATOR,
+    VIEWER,
+];
+/// People with a certificate, about themselves.
+const PEOPLE: &[Caller] = &[ADMIN, OPERATOR, VIEWER];
 /// Managers among themselves.
 const MANAGERS: &[Caller] = &[Caller::Manager];
 /// Every member of the cluster.
@@ -19,28 +36,49 @@ const EVERYONE: &[Caller] = &[
     Caller::Anonymous,
 ];
 
+const ADMIN: Caller = Caller::User(UserRole::Admin);
+const OPERATOR: Caller = Caller::User(UserRole::Operator);
+const VIEWER: Caller = Caller::User(UserRole::Viewer);
+
 /// Every call there is, and who may make it.
 pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Ca/Issue", EVERYONE),
     ("/weft.v1.Ca/Renew", MEMBERS),
-    ("/weft.v1.Control/GetCluster", OPERATORS),
-    ("/weft.v1.Control/GetJoinToken", OPERATORS),
-    ("/weft.v1.Control/ListNodes", OPERATORS),
+    ("/weft.v1.Control/GetCluster", VIEWERS),
+    ("/weft.v1.Control/GetJoinToken", ADMINS),
+    ("/weft.v1.Control/ListNodes", VIEWERS),
+    // Another role is for admins only: the handler looks.
     ("/weft.v1.Control/UpdateNode", OPERATORS),
-    ("/weft.v1.Control/RemoveNode", OPERATORS),
+    ("/weft.v1.Control/RemoveNode", ADMINS),
     ("/weft.v1.Control/CreateNetwork", OPERATORS),
-    ("/weft.v1.Control/ListNetworks", OPERATORS),
+    ("/weft.v1.Control/ListNetworks", VIEWERS),
     ("/weft.v1.Control/RemoveNetwork", OPERATORS),
     ("/weft.v1.Control/CreateService", OPERATORS),
     ("/weft.v1.Control/UpdateService", OPERATORS),
     ("/weft.v1.Control/RollbackService", OPERATORS),
     ("/weft.v1.Control/RemoveService", OPERATORS),
+    ("/weft.v1.Control/ListServices", VIEWERS),
+    ("/weft.v1.Control/ListTasks", VIEWERS),
+    ("/weft.v1.Control/ServiceLogs", VIEWERS),
+    ("/weft.v1.Control/Watch", VIEWERS),
+    ("/weft.v1.Control/StateHash", VIEWERS),
+    ("/weft.v1.Control/Backup", ROOT),
+    ("/weft.v1.Control/ListAudit", ROOT),
+    ("/weft.v1.Control/CreateUser", ROOT),
+    ("/weft.v1.Control/ListUsers", VIEWERS),
+    ("/weft.v1.Control/UpdateUser", ROOT),
+    ("/weft.v1.Control/RemoveUser", ROOT),
+    ("/weft.v1.Control/RenewUser", PEOPLE),
     ("/weft.v1.Control/ListServices", OPERATORS),
     ("/weft.v1.Control/ListTasks", OPERATORS),
     ("/weft.v1.Control/ServiceLogs", OPERATORS),
     ("/weft.v1.Control/Watch", OPERATORS),
     ("/weft.v1.Control/StateHash", OPERATORS),
     ("/weft.v1.Control/Backup", LOCAL),
+    ("/weft.v1.Control/CreateJoinToken", OPERATORS),
+    ("/weft.v1.Control/ListJoinTokens", OPERATORS),
+    ("/weft.v1.Control/RemoveJoinToken", OPERATORS),
+    ("/weft.v1.Control/DecideNode", OPERATORS),
     ("/weft.v1.Control/ListAudit", LOCAL),
     ("/weft.v1.Control/CreateSecret", OPERATORS),
     ("/weft.v1.Control/UpdateSecret", OPERATORS),
@@ -50,6 +88,8 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Control/UpdateConfig", OPERATORS),
     ("/weft.v1.Control/ListConfigs", OPERATORS),
     ("/weft.v1.Control/RemoveConfig", OPERATORS),
+    ("/weft.v1.Control/GetKeys", OPERATORS),
+    ("/weft.v1.Control/UpdateKeys", OPERATORS),
     ("/weft.v1.Dispatcher/Session", MEMBERS),
     ("/weft.v1.Local/Info", LOCAL),
     ("/weft.v1.Local/Init", LOCAL),
@@ -72,6 +112,36 @@ pub(super) const TABLE: &[(&str, &[Caller])] = &[
     ("/weft.v1.Raft/TransferLeader", MANAGERS),
 ];
 
+/// The calls that people of a single stack may make, as far as their role goes: those whose handlers
+/// ask about each object whether it belongs to the stack ([`crate::acting::Scope`]).
+pub(super) const STACKED: &[&str] = &[
+    "/weft.v1.Control/CreateNetwork",
+    "/weft.v1.Control/ListNetworks",
+    "/weft.v1.Control/RemoveNetwork",
+    "/weft.v1.Control/CreateService",
+    "/weft.v1.Control/UpdateService",
+    "/weft.v1.Control/RollbackService",
+    "/weft.v1.Control/RemoveService",
+    "/weft.v1.Control/ListServices",
+    "/weft.v1.Control/ListTasks",
+    "/weft.v1.Control/ServiceLogs",
+    "/weft.v1.Control/RenewUser",
+];
+
+/// Whether somebody who is limited to `stack` may make the call at `path`.
+///
+/// # Errors
+/// That she may not.
+pub fn authorize_stack(path: &str, stack: &Name) -> Result<(), Denied> {
+    if STACKED.contains(&path) {
+        return Ok(());
+    }
+    Err(Denied::OtherThanStack {
+        path: path.chars().take(100).collect(),
+        stack: stack.clone(),
+    })
+}
+
 /// Whether `caller` may make the call at `path` (`/package.Service/Method`). What is not in the
 /// table is denied.
 ///
@@ -89,16 +159,24 @@ pub fn authorize(path: &str, caller: Caller) -> Result<(), Denied> {
         Some((_, allowed)) => Err(Denied::Forbidden {
             path: shown(),
             caller,
-            remedy: remedy(allowed),
+            remedy: remedy(allowed, caller),
         }),
         None => Err(Denied::Unknown { path: shown() }),
     }
 }
 
-fn remedy(allowed: &[Caller]) -> &'static str {
-    if allowed.contains(&Caller::LocalSocket) {
-        ": run the command on a manager, where it goes through the local socket"
-    } else {
-        ""
+fn remedy(allowed: &[Caller], caller: Caller) -> &'static str {
+    match caller {
+        Caller::User(_) if allowed.contains(&OPERATOR) => {
+            ": ask somebody who is an operator or admin"
+        }
+        Caller::User(_) if allowed.contains(&ADMIN) => ": ask an admin",
+        Caller::User(_) if allowed.contains(&Caller::LocalSocket) => {
+            ": run the command on the node itself, as root"
+        }
+        _ if allowed.contains(&Caller::LocalSocket) => {
+            ": run the command on a manager, where it goes through the local socket"
+        }
+        _ => "",
     }
 }

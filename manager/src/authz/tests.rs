@@ -1,9 +1,13 @@
+use crate::acting::Grant;
 use crate::authz::AuthorizeLayer;
 use crate::authz::Caller;
 use crate::authz::Denied;
 use crate::authz::Roll;
 use crate::authz::authorize;
+use crate::authz::authorize_stack;
+use crate::authz::table::STACKED;
 use crate::authz::table::TABLE;
+use futures::future::BoxFuture;
 use prost::Message;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -15,17 +19,95 @@ use tower::ServiceExt;
 use tower::service_fn;
 use weft_pki::NodeIdentity;
 use weft_pki::PeerIdentity;
+use weft_pki::UserIdentity;
+use weft_pki::UserProof;
 use weft_proto::ClusterId;
+use weft_proto::Name;
 use weft_proto::NodeId;
 use weft_proto::Role;
+use weft_proto::UserId;
+use weft_proto::object::KeyDigest;
+use weft_proto::object::UserRole;
 use weft_proto::wire;
 
-const ALL: [Caller; 4] = [
+const ADMIN: Caller = Caller::User(UserRole::Admin);
+const OPERATOR: Caller = Caller::User(UserRole::Operator);
+const VIEWER: Caller = Caller::User(UserRole::Viewer);
+
+const ALL: [Caller; 7] = [
     Caller::LocalSocket,
     Caller::Manager,
     Caller::Worker,
+    ADMIN,
+    OPERATOR,
+    VIEWER,
     Caller::Anonymous,
 ];
+
+/// Who may make each call of people, said a second time and in another way: by what the call is for.
+/// A new call must be said here too.
+const CONTROL: &[(&str, For)] = &[
+    ("GetCluster", For::Viewers),
+    ("GetJoinToken", For::Admins),
+    ("ListNodes", For::Viewers),
+    ("UpdateNode", For::Operators),
+    ("RemoveNode", For::Admins),
+    ("CreateNetwork", For::Operators),
+    ("ListNetworks", For::Viewers),
+    ("RemoveNetwork", For::Operators),
+    ("CreateService", For::Operators),
+    ("UpdateService", For::Operators),
+    ("RollbackService", For::Operators),
+    ("RemoveService", For::Operators),
+    ("ListServices", For::Viewers),
+    ("ListTasks", For::Viewers),
+    ("ServiceLogs", For::Viewers),
+    ("Watch", For::Viewers),
+    ("StateHash", For::Viewers),
+    // It holds the keys.
+    ("Backup", For::Root),
+    // Names people, and where they sit.
+    ("ListAudit", For::Root),
+    ("CreateUser", For::Root),
+    ("ListUsers", For::Viewers),
+    ("UpdateUser", For::Root),
+    ("RemoveUser", For::Root),
+    ("RenewUser", For::People),
+    // Their data never comes out, but which there are is for those who use them.
+    ("CreateSecret", For::Operators),
+    ("UpdateSecret", For::Operators),
+    ("ListSecrets", For::Operators),
+    ("RemoveSecret", For::Operators),
+    ("CreateConfig", For::Operators),
+    ("UpdateConfig", For::Operators),
+    ("ListConfigs", For::Operators),
+    ("RemoveConfig", For::Operators),
+];
+
+#[derive(Clone, Copy)]
+enum For {
+    Viewers,
+    Operators,
+    Admins,
+    /// Admins and the local socket, but no node.
+    Root,
+    /// People about themselves.
+    People,
+}
+
+impl For {
+    fn callers(self) -> &'static [Caller] {
+        use Caller::LocalSocket;
+        use Caller::Manager;
+        match self {
+            For::Viewers => &[LocalSocket, Manager, ADMIN, OPERATOR, VIEWER],
+            For::Operators => &[LocalSocket, Manager, ADMIN, OPERATOR],
+            For::Admins => &[LocalSocket, Manager, ADMIN],
+            For::Root => &[LocalSocket, ADMIN],
+            For::People => &[ADMIN, OPERATOR, VIEWER],
+        }
+    }
+}
 
 fn described_calls() -> BTreeSet<String> {
     let set = prost_types::FileDescriptorSet::decode(wire::DESCRIPTORS).unwrap();
@@ -68,17 +150,43 @@ fn each_service_is_open_to_whom_it_is_for_and_to_nobody_else() {
         let expected: &[Caller] = match (service, path.as_str()) {
             (_, "/weft.v1.Ca/Issue") => &[LocalSocket, Manager, Worker, Anonymous],
             ("weft.v1.Ca" | "weft.v1.Dispatcher" | "weft.v1.Membership", _) => &[Manager, Worker],
-            // It holds the keys: only for whoever is root on a manager.
-            (_, "/weft.v1.Control/Backup") => &[LocalSocket],
-            // Names people, and where they sit.
-            (_, "/weft.v1.Control/ListAudit") => &[LocalSocket],
-            ("weft.v1.Control", _) => &[LocalSocket, Manager],
+            ("weft.v1.Control", call) => {
+                let name = call.rsplit('/').next().unwrap();
+                let row = CONTROL.iter().find(|(row, _)| *row == name);
+                let (_, open_to) =
+                    row.unwrap_or_else(|| panic!("{call} is new: say who it is for"));
+                open_to.callers()
+            }
             ("weft.v1.Local", _) => &[LocalSocket],
             ("weft.v1.Raft" | "weft.v1.Peer", _) => &[Manager],
             (other, _) => panic!("service {other} is new: say here who it is for"),
         };
         assert_eq!(allowed, expected, "{path}");
     }
+}
+
+#[test]
+fn people_of_one_stack_make_the_calls_that_look_at_stacks_and_no_others() {
+    let shop: Name = "shop".parse().unwrap();
+    let open: BTreeSet<String> = described_calls()
+        .into_iter()
+        .filter(|path| authorize_stack(path, &shop).is_ok())
+        .collect();
+    let known: BTreeSet<String> = STACKED.iter().map(|path| (*path).to_owned()).collect();
+    assert_eq!(open, known, "a call of the list does not exist");
+    for path in &open {
+        assert!(
+            authorize(path, OPERATOR).is_ok(),
+            "{path} is for nobody of a stack"
+        );
+        let about = ["Network", "Service", "ListTasks", "RenewUser"];
+        assert!(about.iter().any(|word| path.contains(word)), "{path}");
+    }
+    let denied = authorize_stack("/weft.v1.Control/Watch", &shop).unwrap_err();
+    assert!(
+        denied.to_string().contains("as you are to shop"),
+        "{denied}"
+    );
 }
 
 #[test]
@@ -101,6 +209,19 @@ fn what_is_not_in_the_table_is_denied_to_everybody() {
 fn a_denial_says_what_to_do() {
     let denied = authorize("/weft.v1.Control/ListNodes", Caller::Worker).unwrap_err();
     assert!(denied.to_string().contains("run the command on a manager"));
+    let denied = authorize("/weft.v1.Control/CreateService", VIEWER).unwrap_err();
+    let said = denied.to_string();
+    assert!(
+        said.contains("users of role viewer: ask somebody who is an operator"),
+        "{said}"
+    );
+    let denied = authorize("/weft.v1.Control/GetJoinToken", OPERATOR).unwrap_err();
+    assert!(denied.to_string().ends_with("ask an admin"), "{denied}");
+    let denied = authorize("/weft.v1.Local/Init", ADMIN).unwrap_err();
+    assert!(
+        denied.to_string().contains("on the node itself"),
+        "{denied}"
+    );
     let denied = authorize("/weft.v1.Ca/Renew", Caller::Anonymous).unwrap_err();
     assert!(matches!(denied, Denied::Unauthenticated { .. }));
     assert!(denied.to_string().contains("weft cluster join"));
@@ -113,6 +234,98 @@ impl Roll for AllBut {
     fn manages(&self, node: NodeId) -> bool {
         node != NodeId::from_entropy(self.0)
     }
+
+    /// Alice is an operator, with any key but all zeros; carol is one of the shop.
+    fn grant(&self, user: &UserProof) -> Option<Grant> {
+        let stack = match user.identity.name.as_str() {
+            "alice" => None,
+            "carol" => Some("shop".parse().unwrap()),
+            _ => return None,
+        };
+        (*user.key.as_bytes() != [0; 32]).then(|| Grant {
+            user: UserId::from_entropy(1),
+            version: 1,
+            role: UserRole::Operator,
+            stack,
+        })
+    }
+
+    fn regranted(&self, _: Arc<UserProof>, _: Grant) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn by_user(path: &str, name: &str, key: u8) -> http::Request<()> {
+    let mut request = request(path, None);
+    let identity = UserIdentity {
+        cluster: ClusterId::from_entropy(1),
+        name: name.parse().unwrap(),
+    };
+    request.extensions_mut().insert(PeerIdentity {
+        node: None,
+        user: Some(Arc::new(UserProof {
+            identity,
+            key: KeyDigest::from_bytes([key; 32]),
+        })),
+        remote: "192.0.2.9:1".parse().unwrap(),
+        revoked: false,
+    });
+    request
+}
+
+#[tokio::test]
+async fn a_person_is_what_the_state_says_and_not_what_her_certificate_says() {
+    let tls = AuthorizeLayer::tls(Arc::new(AllBut(7)));
+    let create = "/weft.v1.Control/CreateService";
+    for (path, name, key, expected) in [
+        (create, "alice", 1, Code::Ok),
+        (create, "alice", 0, Code::PermissionDenied),
+        (create, "mallory", 1, Code::PermissionDenied),
+        (
+            "/weft.v1.Control/GetJoinToken",
+            "alice",
+            1,
+            Code::PermissionDenied,
+        ),
+        (
+            "/weft.v1.Dispatcher/Session",
+            "alice",
+            1,
+            Code::PermissionDenied,
+        ),
+        ("/weft.v1.Raft/Append", "alice", 1, Code::PermissionDenied),
+        ("/weft.v1.Ca/Renew", "alice", 1, Code::PermissionDenied),
+        (create, "carol", 1, Code::Ok),
+        ("/weft.v1.Control/ListNodes", "alice", 1, Code::Ok),
+        (
+            "/weft.v1.Control/ListNodes",
+            "carol",
+            1,
+            Code::PermissionDenied,
+        ),
+        ("/weft.v1.Control/Watch", "carol", 1, Code::PermissionDenied),
+    ] {
+        let found = code(tls.clone(), by_user(path, name, key)).await;
+        assert_eq!(found, expected, "{path} {name} {key}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_a_person_ends_with_her_rights() {
+    use http_body::Body;
+    let inner = service_fn(|_: http::Request<()>| async {
+        Ok::<_, Infallible>(http::Response::new("what there is".to_owned()))
+    });
+    let layer = AuthorizeLayer::tls(Arc::new(AllBut(7)));
+    let watch = by_user("/weft.v1.Control/Watch", "alice", 1);
+    let answer = layer.layer(inner).oneshot(watch).await.unwrap();
+    let mut body = std::pin::pin!(answer.into_body());
+    let frame = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await;
+    let trailers = frame.unwrap().unwrap().into_trailers().unwrap();
+    let status = Status::from_header_map(&trailers).unwrap();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert!(status.message().contains("alice"), "{status}");
+    assert!(body.is_end_stream());
 }
 
 fn request(path: &str, role: Option<Option<Role>>) -> http::Request<()> {
@@ -126,6 +339,7 @@ fn request(path: &str, role: Option<Option<Role>>) -> http::Request<()> {
         let remote = "192.0.2.9:1".parse().unwrap();
         request.extensions_mut().insert(PeerIdentity {
             node,
+            user: None,
             remote,
             revoked: false,
         });
@@ -180,6 +394,7 @@ fn of(node: u128, path: &str, revoked: bool) -> http::Request<()> {
     };
     request.extensions_mut().insert(PeerIdentity {
         node: Some(node),
+        user: None,
         remote: "192.0.2.9:1".parse().unwrap(),
         revoked,
     });

@@ -135,8 +135,10 @@ impl ClusterProposer {
     async fn propose_command(
         &self,
         id: CommandId,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
     ) -> Result<u64, ProposeError> {
+        // First, so that it is about what was there before the other changes.
+        changes.splice(0..0, acting::guard());
         let here = self.raft.status().borrow().me.node_id;
         // One id for all attempts: whichever reaches the log first counts, the others change nothing.
         let command = Command {

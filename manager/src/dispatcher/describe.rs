@@ -2,15 +2,20 @@
 
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
+use crate::store::Claim;
 use crate::store::State;
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
 use tonic::Status;
 use weft_proto::Name;
 use weft_proto::NodeId;
 use weft_proto::command::Change;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::Node;
 use weft_proto::object::NodeDescription;
+use weft_proto::object::NodeState;
+use weft_proto::object::ObjectKey;
 use weft_proto::spec::Generic;
 use weft_proto::wire;
 
@@ -26,6 +31,9 @@ const MAX_GENERIC: usize = 64;
 pub(super) struct Introduction {
     description: NodeDescription,
     data_addr: IpAddr,
+    tunnel_key: Option<TunnelKey>,
+    /// Drawn by the agent at its start; 0: it is of an earlier release.
+    pub(super) instance: u64,
 }
 
 impl Introduction {
@@ -54,22 +62,66 @@ impl Introduction {
         }
         description.runtimes.dedup();
         description.generic = known(std::mem::take(&mut description.generic));
+        let tunnel_key =
+            match hello.tunnel_key.as_slice() {
+                [] => None,
+                bytes => Some(TunnelKey::try_from(bytes).map_err(|error| {
+                    Status::invalid_argument(format!("hello.tunnel_key {error}"))
+                })?),
+            };
         Ok(Introduction {
             description,
             data_addr,
+            tunnel_key,
+            instance: hello.instance,
         })
     }
 
     /// The node as it should be; `None` when the state says so already, or has no such node.
     fn change(&self, view: &State, node: NodeId) -> Option<Change> {
         let node = view.node(node)?;
-        if node.description == self.description && node.data_addr == self.data_addr {
+        // Another node's key is not this one's: its files were copied, or it lies.
+        let tunnel_key = self.tunnel_key.filter(|key| {
+            let holder = view.holder(&Claim::TunnelKey(*key));
+            holder.is_none_or(|holder| holder == ObjectKey::Node(node.id))
+        });
+        if tunnel_key != self.tunnel_key {
+            tracing::warn!(node = %node.id, "it tells another node's tunnel key, which is left out");
+        }
+        let data_addr = self.address(view, node);
+        if node.description == self.description
+            && node.data_addr == data_addr
+            && node.tunnel_key == tunnel_key
+        {
             return None;
         }
         let mut node = Node::clone(node);
         node.description = self.description.clone();
-        node.data_addr = self.data_addr;
+        node.data_addr = data_addr;
+        node.tunnel_key = tunnel_key;
         Some(Change::update(node))
+    }
+
+    /// Where others send the node's packets from now on: where it says, unless that is another node's
+    /// address or one of tasks. Whoever has a node's certificate cannot draw another's traffic to
+    /// itself.
+    fn address(&self, view: &State, node: &Node) -> IpAddr {
+        let addr = self.data_addr;
+        let theirs = view.nodes().find(|other| {
+            let lives = other.status.state != NodeState::Down;
+            other.id != node.id && other.data_addr == addr && lives
+        });
+        let pool = view.cluster().map(|cluster| cluster.settings.ingress_pool);
+        let of_tasks = pool.is_some_and(|pool| IpNet::V4(pool).contains(&addr))
+            || view
+                .networks()
+                .any(|network| network.subnet.contains(&addr));
+        if addr != node.data_addr && (theirs.is_some() || of_tasks) {
+            let holder = theirs.map(|other| other.id);
+            tracing::warn!(node = %node.id, %addr, ?holder, "a node says an address that cannot be its own; its old one is kept");
+            return node.data_addr;
+        }
+        addr
     }
 
     /// Makes it state, however long that takes: the session goes on meanwhile.
@@ -118,6 +170,37 @@ pub(super) fn shorten(text: &mut String, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_node_can_move_but_not_to_an_address_of_others() {
+        let (one, two) = (fixture::node(1), fixture::node(2));
+        let mut dead = fixture::node(3);
+        dead.status.state = NodeState::Down;
+        let (theirs, deads) = (one.data_addr, dead.data_addr);
+        let view = fixture::state(vec![
+            fixture::cluster().into(),
+            one.into(),
+            two.clone().into(),
+            dead.into(),
+            fixture::network(1).into(),
+        ]);
+        let known = view.node(two.id).unwrap();
+        let moved = |addr: IpAddr| {
+            let said = Introduction {
+                description: two.description.clone(),
+                data_addr: addr,
+            };
+            said.address(&view, known)
+        };
+        assert_eq!(moved(theirs), two.data_addr, "another node's");
+        for tasks in ["10.0.1.7", "10.255.3.4"] {
+            assert_eq!(moved(tasks.parse().unwrap()), two.data_addr, "{tasks}");
+        }
+        let free = "198.51.100.7".parse().unwrap();
+        assert_eq!(moved(free), free);
+        assert_eq!(moved(deads), deads, "its machine may be this one's now");
+    }
 
     #[test]
     fn a_node_has_only_so_many_kinds_of_things_and_only_such_as_can_be_asked_for() {

@@ -21,6 +21,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(15);
 /// Between two looks at who is left.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long an agent is refused after the leader said that another one has its identity.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// Most of those that are remembered.
+const MAX_REFUSED: usize = 1024;
+
 /// Which agents hold a session with this manager. Kept in memory only: it is true again a heartbeat
 /// after a restart.
 #[derive(Debug, Default)]
@@ -34,6 +39,10 @@ struct Seats {
     taken: BTreeMap<NodeId, Entry>,
     /// Nodes whose session broke, and when.
     broken: BTreeMap<NodeId, Instant>,
+    /// Nodes of which a second agent came, and when it was refused last.
+    doubled: BTreeMap<NodeId, Instant>,
+    /// Agents that are refused until then.
+    refused: BTreeMap<(NodeId, u64), Instant>,
 }
 
 #[derive(Debug)]
@@ -41,9 +50,12 @@ struct Entry {
     session: u64,
     heard: Instant,
     applied: u64,
+    key_epoch: u64,
+    instance: u64,
     replaced: CancellationToken,
     moves: mpsc::Sender<wire::Move>,
     asked: Option<Instant>,
+    doubled: CancellationToken,
 }
 
 /// A session's place. Dropping it frees the place, unless a newer session took it.
@@ -57,6 +69,8 @@ pub(super) struct Seat {
     pub(super) replaced: CancellationToken,
     /// What its agent is to be asked.
     pub(super) moves: mpsc::Receiver<wire::Move>,
+    /// Cancelled when another agent with the same identity keeps the place.
+    pub(super) doubled: CancellationToken,
     /// Its connection broke.
     broke: AtomicBool,
 }
@@ -69,17 +83,32 @@ impl Presence {
         let mut seats = self.seats.lock();
         let recent = |at: &Instant| now.saturating_duration_since(*at) < TOLD_FOR;
         seats.broken.retain(|_, at| recent(at));
-        let heard = |node: &NodeId, at: Instant, applied_revision, gone| wire::Heard {
-            node_id: node.to_string(),
-            age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
-                .unwrap_or(u64::MAX),
-            applied_revision,
-            gone,
-        };
+        seats.doubled.retain(|_, at| recent(at));
+        let doubled = seats.doubled.clone();
+        let heard =
+            |node: &NodeId, at: Instant, applied_revision, key_epoch, gone, instance| wire::Heard {
+                node_id: node.to_string(),
+                age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
+                    .unwrap_or(u64::MAX),
+                applied_revision,
+                gone,
+                key_epoch,
+                instance,
+                doubled: doubled.contains_key(node),
+            };
         let here = seats.taken.iter();
-        let here = here.map(|(node, entry)| heard(node, entry.heard, entry.applied, false));
+        let here = here.map(|(node, entry)| {
+            heard(
+                node,
+                entry.heard,
+                entry.applied,
+                entry.key_epoch,
+                false,
+                entry.instance,
+            )
+        });
         let broken = seats.broken.iter();
-        here.chain(broken.map(|(node, at)| heard(node, *at, 0, true)))
+        here.chain(broken.map(|(node, at)| heard(node, *at, 0, 0, true, 0)))
             .collect()
     }
 
@@ -132,9 +161,54 @@ impl Presence {
             .is_some_and(|entry| entry.session == session)
     }
 
+    /// When the agent that has a node's place was heard last, if it is another one than that with
+    /// this number. 0: an agent of an earlier release, which has no number.
+    pub(super) fn rival(&self, node: NodeId, instance: u64) -> Option<Instant> {
+        let seats = self.seats.lock();
+        let entry = seats.taken.get(&node)?;
+        let other = entry.instance != instance && entry.instance != 0 && instance != 0;
+        other.then_some(entry.heard)
+    }
+
+    /// A second agent of this node was refused; the leader is told.
+    pub(super) fn alarm(&self, node: NodeId) {
+        self.seats.lock().doubled.insert(node, Instant::now());
+    }
+
+    /// Whether an agent is to be refused.
+    pub(super) fn is_refused(&self, node: NodeId, instance: u64) -> bool {
+        let seats = self.seats.lock();
+        let until = seats.refused.get(&(node, instance));
+        until.is_some_and(|until| *until > Instant::now())
+    }
+
+    /// Refuses agents from now on whose identity others have: the leader said so. Their sessions end.
+    pub fn refuse(&self, agents: &[wire::RefusedAgent]) {
+        if agents.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut seats = self.seats.lock();
+        seats.refused.retain(|_, until| *until > now);
+        for agent in agents {
+            let Ok(node) = agent.node_id.parse::<NodeId>() else {
+                continue;
+            };
+            let key = (node, agent.instance);
+            if seats.refused.len() < MAX_REFUSED || seats.refused.contains_key(&key) {
+                seats.refused.insert(key, now + REFUSED_FOR);
+            }
+            if let Some(entry) = seats.taken.get(&node)
+                && entry.instance == agent.instance
+            {
+                entry.doubled.cancel();
+            }
+        }
+    }
+
     /// Gives the node's place to a new session; an older one is told to end.
-    pub(super) fn enter(self: &Arc<Self>, node: NodeId) -> Seat {
-        let replaced = CancellationToken::new();
+    pub(super) fn enter(self: &Arc<Self>, node: NodeId, instance: u64) -> Seat {
+        let (replaced, doubled) = (CancellationToken::new(), CancellationToken::new());
         let (ask, moves) = mpsc::channel(1);
         let mut seats = self.seats.lock();
         seats.last += 1;
@@ -143,14 +217,16 @@ impl Presence {
             session,
             heard: Instant::now(),
             applied: 0,
+            key_epoch: 0,
+            instance,
             replaced: replaced.clone(),
             moves: ask,
             asked: None,
+            doubled: doubled.clone(),
         };
         seats.broken.remove(&node);
         if let Some(old) = seats.taken.insert(node, entry) {
-            // An agent that lost its connection comes back like this; two machines with one
-            // identity do so again and again.
+            // An agent that lost its connection comes back like this.
             tracing::warn!(%node, "a second session of this node began, the first one ends");
             old.replaced.cancel();
         }
@@ -160,6 +236,7 @@ impl Presence {
             session,
             replaced,
             moves,
+            doubled,
             broke: AtomicBool::new(false),
         }
     }
@@ -192,6 +269,18 @@ impl Seat {
         {
             entry.heard = Instant::now();
             entry.applied = applied.unwrap_or(entry.applied);
+        }
+    }
+}
+
+impl Seat {
+    /// The agent said that it holds the keys of the data plane up to `epoch`.
+    pub(super) fn holds_keys(&self, epoch: u64) {
+        let mut seats = self.presence.seats.lock();
+        if let Some(entry) = seats.taken.get_mut(&self.node)
+            && entry.session == self.session
+        {
+            entry.key_epoch = epoch;
         }
     }
 }

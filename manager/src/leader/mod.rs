@@ -6,6 +6,8 @@
 mod balance;
 mod batch;
 mod control;
+mod doubles;
+mod keys;
 mod liveness;
 mod membership;
 mod office;

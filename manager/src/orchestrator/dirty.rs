@@ -73,7 +73,12 @@ pub fn affected(before: &State, after: &State, changed: &[ObjectKey]) -> Dirty {
             ObjectKey::Node(id) => {
                 nodes.insert(id);
             }
-            ObjectKey::Cluster | ObjectKey::Network(_) | ObjectKey::Material(..) => {}
+            ObjectKey::Cluster
+            | ObjectKey::Network(_)
+            | ObjectKey::Material(..)
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => {}
         }
     }
     nodes.retain(|id| matters(before, after, *id));

@@ -88,7 +88,8 @@ impl FakeProposer {
         self.apply_as(CommandId::from_entropy(u128::from(next)), changes)
     }
 
-    fn apply_as(&self, id: CommandId, changes: Vec<Change>) -> Result<u64, ProposeError> {
+    fn apply_as(&self, id: CommandId, mut changes: Vec<Change>) -> Result<u64, ProposeError> {
+        changes.splice(0..0, acting::guard());
         let index = self.store.view().revision() + 1;
         let command = Command {
             id,

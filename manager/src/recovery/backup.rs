@@ -167,7 +167,10 @@ impl Backup {
             | Object::Network(_)
             | Object::Service(_)
             | Object::Task(_)
-            | Object::Material(_) => None,
+            | Object::Material(_)
+            | Object::KeyRing(_)
+            | Object::User(_)
+            | Object::JoinToken(_) => None,
         });
         Ok(Backup {
             cluster: cluster.ok_or(BackupError::Empty)?,

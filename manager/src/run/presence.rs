@@ -76,20 +76,25 @@ impl Reporting {
             let answer = if status.is_leader {
                 let now = Instant::now();
                 self.liveness.heard(&heard, now);
+                self.presence.refuse(&self.liveness.refused(now));
                 let Advice { move_to, agents } = self.balance.hear(own, &heard, now);
                 wire::PresenceResponse {
-                    answering: Vec::new(),
                     move_to: move_to.iter().map(ToString::to_string).collect(),
                     agents,
+                    ..wire::PresenceResponse::default()
                 }
             } else {
                 let Some(leader) = status.leader.filter(|leader| *leader != status.me) else {
                     continue;
                 };
-                match self.tell(leader, heard).await {
-                    Some(answer) => answer,
-                    None => continue,
-                }
+                let Some(answer) = self.tell(leader, heard).await else {
+                    continue;
+                };
+                let awaited = answer.keys_awaited.iter();
+                let awaited = awaited.filter_map(|node| node.parse().ok());
+                self.liveness.await_keys(awaited.collect());
+                self.presence.refuse(&answer.refused);
+                answer
             };
             self.presence.ask_to_move(own, &answer.move_to, SPREAD);
             told(answer);

@@ -1,6 +1,7 @@
 //! A whole manager over real connections.
 
 mod audit;
+mod people;
 
 use crate::ca::Founding;
 use crate::ca::bootstrap;

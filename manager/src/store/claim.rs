@@ -12,6 +12,7 @@ use weft_proto::NetworkId;
 use weft_proto::ServiceId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
+use weft_proto::key::TunnelKey;
 use weft_proto::spec::MaterialKind;
 use weft_proto::spec::MaterialName;
 use weft_proto::spec::Protocol;
@@ -23,6 +24,8 @@ pub enum Claim {
     NetworkName(Name),
     /// A service's name.
     ServiceName(Name),
+    /// A person's name.
+    UserName(Name),
     /// A port of the routing mesh.
     PublishedPort(Protocol, u16),
     /// A port that single nodes answer for their tasks. Several services may have the same one;
@@ -40,6 +43,8 @@ pub enum Claim {
     IngressAddress(Ipv4Addr),
     /// A name of a secret or a config.
     MaterialName(MaterialKind, MaterialName),
+    /// A node's public key: with another's, a node could take that one's packets.
+    TunnelKey(TunnelKey),
 }
 
 impl Claim {
@@ -49,13 +54,15 @@ impl Claim {
             Claim::Address(_, addr) => Some(*addr),
             Claim::NetworkName(_)
             | Claim::ServiceName(_)
+            | Claim::UserName(_)
             | Claim::PublishedPort(..)
             | Claim::HostPort(..)
             | Claim::Vni(_)
             | Claim::NodeNumber(_)
             | Claim::RaftId(_)
             | Claim::IngressAddress(_)
-            | Claim::MaterialName(..) => None,
+            | Claim::MaterialName(..)
+            | Claim::TunnelKey(_) => None,
         }
     }
 }
@@ -65,6 +72,7 @@ impl fmt::Display for Claim {
         match self {
             Claim::NetworkName(name) => write!(f, "the network name {name}"),
             Claim::ServiceName(name) => write!(f, "the service name {name}"),
+            Claim::UserName(name) => write!(f, "the user name {name}"),
             Claim::PublishedPort(protocol, port) | Claim::HostPort(protocol, port, _) => {
                 write!(f, "port {port}/{protocol}")
             }
@@ -74,6 +82,7 @@ impl fmt::Display for Claim {
             Claim::RaftId(id) => write!(f, "raft id {id}"),
             Claim::IngressAddress(addr) => write!(f, "ingress address {addr}"),
             Claim::MaterialName(kind, name) => write!(f, "the {kind} name {name}"),
+            Claim::TunnelKey(key) => write!(f, "the tunnel key {key}"),
         }
     }
 }
@@ -81,12 +90,13 @@ impl fmt::Display for Claim {
 /// What an object has for itself. A task that ended has nothing any more.
 pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
     match item {
-        Item::Cluster(_) => Vec::new(),
+        Item::Cluster(_) | Item::KeyRing(_) | Item::JoinToken(_) => Vec::new(),
         Item::Node(node) => {
             let raft = node.manager.map(|manager| Claim::RaftId(manager.raft_id));
             [Claim::NodeNumber(node.number)]
                 .into_iter()
                 .chain(raft)
+                .chain(node.tunnel_key.map(Claim::TunnelKey))
                 .collect()
         }
         Item::Network(network) => {
@@ -115,6 +125,7 @@ pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
                 .chain(host_ports)
                 .collect()
         }
+        Item::User(user) => vec![Claim::UserName(user.name.clone())],
         Item::Material(material) => {
             let name = material.spec.name.clone();
             vec![Claim::MaterialName(material.kind, name)]

@@ -14,16 +14,20 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::JoinTokenId;
 use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::UserId;
 use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
+use weft_proto::object::IssuedToken;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -32,6 +36,7 @@ use weft_proto::object::ObjectKey;
 use weft_proto::object::RemovedNode;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::object::User;
 use weft_proto::spec::Protocol;
 use weft_proto::time::Timestamp;
 
@@ -63,7 +68,10 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    users: Table<UserId, User>,
+    join_tokens: Table<JoinTokenId, IssuedToken>,
     materials: Table<MaterialId, Material>,
+    key_ring: Option<Arc<KeyRing>>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -91,6 +99,11 @@ impl State {
     /// The cluster; `None` only before its first entry.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.cluster.as_ref()
+    }
+
+    /// The keys of the data plane; `None` before anything needed them.
+    pub fn key_ring(&self) -> Option<&Arc<KeyRing>> {
+        self.key_ring.as_ref()
     }
 
     /// All nodes, by id.
@@ -154,6 +167,26 @@ impl State {
         self.tasks.get(&id)
     }
 
+    /// All people, by id.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// One of them.
+    pub fn user(&self, id: UserId) -> Option<&Arc<User>> {
+        self.users.get(&id)
+    }
+
+    /// The join tokens that were made for a purpose, by id.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &Arc<IssuedToken>> {
+        self.join_tokens.values()
+    }
+
+    /// One of them.
+    pub fn join_token(&self, id: JoinTokenId) -> Option<&Arc<IssuedToken>> {
+        self.join_tokens.get(&id)
+    }
+
     /// All secrets and configs, by id.
     pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
         self.materials.values()
@@ -213,7 +246,10 @@ impl State {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
-            | ObjectKey::Material(..) => None,
+            | ObjectKey::Material(..)
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => None,
         })
     }
 
@@ -240,6 +276,13 @@ impl State {
                 }
                 Object::Task(task)
             }
+            Object::Cluster(_)
+            | Object::Node(_)
+            | Object::Network(_)
+            | Object::Service(_)
+            | Object::KeyRing(_)
+            | Object::User(_)
+            | Object::JoinToken(_) => object,
             Object::Material(mut material) => {
                 let known = self.materials.get(&material.id);
                 for (number, version) in &mut material.versions {
@@ -249,9 +292,6 @@ impl State {
                     }
                 }
                 Object::Material(material)
-            }
-            Object::Cluster(_) | Object::Node(_) | Object::Network(_) | Object::Service(_) => {
-                object
             }
         }
     }
@@ -269,10 +309,13 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::User(id) => self.users.get(&id).cloned().map(Item::User),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).cloned().map(Item::JoinToken),
             ObjectKey::Material(kind, id) => {
                 let found = self.materials.get(&id).filter(|found| found.kind == kind);
                 found.cloned().map(Item::Material)
             }
+            ObjectKey::KeyRing => self.key_ring.clone().map(Item::KeyRing),
         }
     }
 
@@ -284,7 +327,10 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.users.values().cloned().map(Item::User))
+            .chain(self.join_tokens.values().cloned().map(Item::JoinToken))
             .chain(self.materials.values().cloned().map(Item::Material))
+            .chain(self.key_ring.iter().cloned().map(Item::KeyRing))
     }
 
     /// Commands applied lately, oldest first.
@@ -300,7 +346,10 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::User(id) => self.users.get(&id).map(|o| o.meta.version),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).map(|o| o.meta.version),
             ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
+            ObjectKey::KeyRing => self.key_ring.as_ref().map(|o| o.meta.version),
         }
     }
 
@@ -426,7 +475,10 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::User(user) => self.users.insert_mut(user.id, user),
+            Item::JoinToken(token) => self.join_tokens.insert_mut(token.id, token),
             Item::Material(material) => self.materials.insert_mut(material.id, material),
+            Item::KeyRing(ring) => self.key_ring = Some(ring),
         }
     }
 
@@ -466,7 +518,10 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::User(user) => _ = self.users.remove_mut(&user.id),
+            Item::JoinToken(token) => _ = self.join_tokens.remove_mut(&token.id),
             Item::Material(material) => _ = self.materials.remove_mut(&material.id),
+            Item::KeyRing(_) => self.key_ring = None,
         }
         Some(item)
     }

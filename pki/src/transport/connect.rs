@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::time_provider::DefaultTimeProvider;
+use rustls::time_provider::TimeProvider;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -30,6 +31,7 @@ use crate::LiveCredentials;
 use crate::NodeIdentity;
 use crate::Refusal;
 use crate::RootDigest;
+use crate::UserCredentials;
 use crate::tls;
 use crate::transport::ConnectError;
 use crate::transport::ending::Ending;
@@ -96,6 +98,25 @@ pub fn enrol_channel(addr: SocketAddr, root: RootDigest) -> Channel {
         let clock = Arc::new(DefaultTimeProvider);
         let config = tls::enrol_config(root, clock).map_err(ConnectError::Setup)?;
         Ok(TokioIo::new(dial(addr, config).await?))
+    })
+}
+
+/// A channel for a person: to the manager at `addr`, whichever of her cluster it is. As with
+/// [`channel`], it connects at the first call, and a call says why no connection came about.
+pub fn user_channel(addr: SocketAddr, credentials: Arc<UserCredentials>) -> Channel {
+    lazy(addr, move || {
+        let credentials = credentials.clone();
+        async move {
+            let clock = Arc::new(DefaultTimeProvider);
+            let (not_after, now) = (credentials.not_after(), clock.current_time());
+            if let Some(now) = now.map(when::system_time)
+                && now > not_after
+            {
+                return Err(ConnectError::UserCertificateExpired { now, not_after });
+            }
+            let config = tls::user_config(&credentials, clock).map_err(ConnectError::Setup)?;
+            Ok(TokioIo::new(dial(addr, config).await?))
+        }
     })
 }
 

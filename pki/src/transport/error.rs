@@ -65,6 +65,18 @@ pub enum ConnectError {
         /// When it ran out.
         not_after: SystemTime,
     },
+    /// A person's own certificate ran out.
+    #[error(
+        "your certificate expired at {}, and it is {} here: correct the clock, or have an admin remove \
+         and create the user again",
+        show(.not_after), show(.now)
+    )]
+    UserCertificateExpired {
+        /// This machine's clock.
+        now: SystemTime,
+        /// When it ran out.
+        not_after: SystemTime,
+    },
     /// TLS refused to be set up.
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),

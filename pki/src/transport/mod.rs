@@ -12,6 +12,7 @@ pub use accept::serve_incoming;
 pub use connect::Expect;
 pub use connect::channel;
 pub use connect::enrol_channel;
+pub use connect::user_channel;
 pub use error::ConnectError;
 pub use error::connect_error;
 pub use error::explain;

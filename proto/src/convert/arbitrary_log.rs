@@ -5,11 +5,13 @@ use crate::assignment::AssignmentKey;
 use crate::assignment::Assignments;
 use crate::assignment::Backend;
 use crate::assignment::EndpointRecord;
+use crate::assignment::EpochsRecord;
 use crate::assignment::MaterialRecord;
 use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
+use crate::assignment::TunnelRecord;
 use crate::audit::Actor;
 use crate::audit::AuditRecord;
 use crate::command::AppliedCommand;
@@ -21,11 +23,15 @@ use crate::command::ConflictKind;
 use crate::command::Expect;
 use crate::command::StoreSnapshot;
 use crate::convert::arbitrary::*;
+use crate::id::UserId;
+use crate::object::KeyDigest;
 use crate::object::Object;
 use crate::object::ObjectKey;
 use crate::object::RemovedNode;
 use crate::object::Task;
 use crate::object::TaskStatus;
+use crate::object::User;
+use crate::object::UserRole;
 use crate::task_state::DesiredState;
 use crate::task_state::TASK_STATES;
 use crate::time::Timestamp;
@@ -80,6 +86,23 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
         .boxed()
 }
 
+pub(super) fn user() -> impl Strategy<Value = User> {
+    let role = select(vec![UserRole::Viewer, UserRole::Operator, UserRole::Admin]);
+    let who = (meta(), any::<u128>(), name(), option::of(name()));
+    (who, role, 1..=u64::MAX, any::<[u8; 32]>(), at()).prop_map(
+        |((meta, id, name, stack), role, ttl, key, expires)| User {
+            meta,
+            id: UserId::from_entropy(id),
+            name,
+            role,
+            stack,
+            certificate_ttl: std::time::Duration::from_millis(ttl),
+            key: KeyDigest::from_bytes(key),
+            expires,
+        },
+    )
+}
+
 pub(super) fn object() -> impl Strategy<Value = Object> {
     prop_oneof![
         cluster().prop_map(Object::from),
@@ -87,7 +110,10 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         network().prop_map(Object::from),
         service().prop_map(Object::from),
         task().prop_map(Object::from),
+        user().prop_map(Object::from),
+        join_token().prop_map(Object::from),
         material().prop_map(Object::from),
+        key_ring().prop_map(Object::from),
     ]
 }
 
@@ -98,7 +124,10 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         network_id().prop_map(ObjectKey::Network),
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
+        any::<u128>().prop_map(|bits| ObjectKey::User(UserId::from_entropy(bits))),
+        join_token_id().prop_map(ObjectKey::JoinToken),
         (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
+        Just(ObjectKey::KeyRing),
     ]
 }
 
@@ -196,13 +225,15 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
 }
 
 fn network_record() -> impl Strategy<Value = NetworkRecord> {
-    (network_id(), name(), vni(), subnet(), any::<bool>()).prop_map(
-        |(id, name, vni, subnet, internal)| NetworkRecord {
+    let kind = (any::<bool>(), any::<bool>());
+    (network_id(), name(), vni(), subnet(), kind).prop_map(
+        |(id, name, vni, subnet, (internal, encrypted))| NetworkRecord {
             id,
             name,
             vni,
             subnet,
             internal,
+            encrypted,
         },
     )
 }
@@ -280,6 +311,18 @@ fn material_record() -> impl Strategy<Value = MaterialRecord> {
     )
 }
 
+fn tunnel_record() -> impl Strategy<Value = TunnelRecord> {
+    let keys = btree_map(any::<u64>(), secret_key(), 0..4);
+    (node_id(), tunnel_key(), ip(), keys).prop_map(|(node, public_key, data_addr, keys)| {
+        TunnelRecord {
+            node,
+            public_key,
+            data_addr,
+            keys,
+        }
+    })
+}
+
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
     prop_oneof![
         task().prop_map(|task| Assignment::Task(Box::new(task))),
@@ -289,6 +332,9 @@ pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
         published_record().prop_map(Assignment::Published),
         peer_record().prop_map(Assignment::Peer),
         material_record().prop_map(Assignment::Material),
+        tunnel_record().prop_map(Assignment::Tunnel),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(active, newest)| Assignment::Epochs(EpochsRecord { active, newest })),
     ]
 }
 

@@ -3,8 +3,10 @@
 
 use crate::command::ConflictKind;
 use crate::convert::ConvertError;
+use crate::object::KeyPhase;
 use crate::object::NodeState;
 use crate::object::UpdateState;
+use crate::object::UserRole;
 use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::EndpointMode;
@@ -63,6 +65,15 @@ same_variants!(
     },
     "use unknown, ready or down"
 );
+same_variants!(
+    wire::key_epoch::Phase,
+    KeyPhase {
+        Distributing,
+        Active,
+        Retired
+    },
+    "use distributing, active or retired"
+);
 same_variants!(wire::Protocol, Protocol { Tcp, Udp }, "use tcp or udp");
 same_variants!(
     wire::EndpointMode,
@@ -106,6 +117,15 @@ same_variants!(
         RollbackCompleted
     },
     "use a state of an update"
+);
+same_variants!(
+    wire::UserRole,
+    UserRole {
+        Viewer,
+        Operator,
+        Admin
+    },
+    "use viewer, operator or admin"
 );
 same_variants!(
     wire::MaterialKind,

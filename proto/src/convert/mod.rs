@@ -12,6 +12,8 @@ mod enums;
 mod error;
 mod field;
 mod health;
+mod join_token;
+mod key_ring;
 mod limits;
 mod material;
 mod mode;
@@ -26,6 +28,7 @@ mod snapshot_stream;
 mod task;
 mod task_spec;
 mod update;
+mod user;
 
 #[cfg(test)]
 mod arbitrary;
@@ -47,6 +50,7 @@ pub use command::encode_result;
 pub use error::ConvertError;
 pub use field::labels;
 pub use limits::INGRESS_PREFIXES;
+pub use limits::KEY_ROTATIONS;
 pub use limits::MAX_MATERIAL_BYTES;
 pub use limits::MAX_REPLICAS;
 pub use limits::MAX_STOP_GRACE;

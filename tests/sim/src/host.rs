@@ -162,6 +162,8 @@ pub struct Running {
     pub proposer: Arc<dyn Proposer>,
     /// Where its identifiers come from.
     pub entropy: Arc<dyn Entropy>,
+    /// Its machine's clock.
+    pub clock: Arc<dyn Clock>,
     /// Cancelled when it dies.
     pub dead: CancellationToken,
     /// Which of all lives of managers this is.
@@ -314,7 +316,7 @@ impl Host {
             raft: raft.clone(),
             store: store.clone(),
             liveness,
-            clock,
+            clock: clock.clone(),
             entropy: entropy.clone(),
         };
         tasks.spawn(loops.run(dead.clone()));
@@ -323,6 +325,7 @@ impl Host {
             store,
             proposer,
             entropy,
+            clock,
             dead,
             who,
             tasks: Arc::new(parking_lot::Mutex::new(tasks)),
@@ -366,6 +369,7 @@ fn identified(mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
     let remote = addr(place.unwrap_or(Place(0)));
     request.extensions_mut().insert(PeerIdentity {
         node,
+        user: None,
         remote,
         revoked: false,
     });

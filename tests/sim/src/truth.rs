@@ -176,6 +176,9 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
     let networks = state.networks().map(|net| ObjectKey::Network(net.id));
     let services = state.services().map(|one| ObjectKey::Service(one.id));
     let tasks = state.tasks().map(|task| ObjectKey::Task(task.id));
+    let users = state.users().map(|user| ObjectKey::User(user.id));
+    let tokens = state.join_tokens();
+    let tokens = tokens.map(|token| ObjectKey::JoinToken(token.id));
     let materials = state.materials().map(|material| material.key());
     cluster
         .into_iter()
@@ -183,6 +186,8 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
         .chain(networks)
         .chain(services)
         .chain(tasks)
+        .chain(users)
+        .chain(tokens)
         .chain(materials)
 }
 

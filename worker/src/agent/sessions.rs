@@ -8,6 +8,7 @@ use crate::agent::session::Orders;
 use crate::agent::session::Session;
 use crate::agent::session::Successor;
 use crate::desired::Desired;
+use crate::keys::KeyTable;
 use crate::runtime::Runtime;
 use rand::Rng;
 use rand::SeedableRng;
@@ -29,6 +30,7 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 use weft_proto::NodeId;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::NodeDescription;
 use weft_proto::wire;
 
@@ -51,6 +53,10 @@ pub struct Hello {
     pub description: NodeDescription,
     /// Where other nodes send its VXLAN packets.
     pub data_addr: IpAddr,
+    /// What other nodes encrypt to it with.
+    pub tunnel_key: TunnelKey,
+    /// Drawn when the agent starts, never 0: tells it from another machine with the same identity.
+    pub instance: u64,
 }
 
 /// Holds one session at a time, for ever; two only while it moves from one manager to another.
@@ -63,6 +69,8 @@ pub struct Agent {
     pub dial: Dial,
     /// What this node should be; only the agent writes it.
     pub desired: watch::Sender<Arc<Desired>>,
+    /// What it shares with other nodes; only the agent writes it.
+    pub keys: watch::Sender<Arc<KeyTable>>,
     /// What the cluster does not know yet.
     pub outbox: watch::Receiver<Outbox>,
     /// The revision up to which the node is as desired.

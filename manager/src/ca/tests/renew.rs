@@ -25,6 +25,7 @@ async fn renew(
     let remote = "192.0.2.2:40000".parse().unwrap();
     request.extensions_mut().insert(PeerIdentity {
         node,
+        user: None,
         remote,
         revoked: false,
     });

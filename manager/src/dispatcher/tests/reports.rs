@@ -3,6 +3,8 @@
 use super::support::Fake;
 use crate::dispatcher::Pace;
 use crate::dispatcher::Presence;
+use crate::dispatcher::report::Report;
+use crate::dispatcher::report::plan;
 use crate::dispatcher::report::read;
 use crate::dispatcher::reporter::Reporter;
 use crate::dispatcher::reporter::in_turn;
@@ -70,6 +72,27 @@ async fn until_running(fake: &Fake, n: u128) {
 }
 
 #[test]
+fn a_node_speaks_for_its_own_tasks_only() {
+    let (fake, _, _) = world(1);
+    let forged = (node_id(2), task_id(1));
+    let report = |state| Report {
+        session: 1,
+        status: status(state),
+    };
+    for state in [TaskState::Running, TaskState::Failed, TaskState::Complete] {
+        let decided = plan(&fake.store.view(), &[(forged, report(state))].into());
+        assert!(decided.changes.is_empty(), "{state}");
+        assert_eq!(decided.foreign, [forged]);
+    }
+    let own = (node_id(1), task_id(1));
+    let decided = plan(
+        &fake.store.view(),
+        &[(own, report(TaskState::Running))].into(),
+    );
+    assert_eq!(decided.changes.len(), 1);
+}
+
+#[test]
 fn texts_are_cut_at_a_character_and_times_ahead_are_now() {
     let long = TaskStatus {
         at: Timestamp::from_millis(5_000),
@@ -104,7 +127,7 @@ fn nodes_take_turns() {
 #[tokio::test]
 async fn reports_of_many_tasks_are_one_transaction() {
     let (fake, presence, reporter) = world(20);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     for n in 1..=20 {
         let running = status(TaskState::Running);
         reporter.report(node_id(1), seat.session, task_id(n), running);
@@ -119,7 +142,7 @@ async fn reports_of_many_tasks_are_one_transaction() {
 #[tokio::test]
 async fn a_task_that_changed_meanwhile_holds_up_no_other() {
     let (fake, presence, reporter) = world(2);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     fake.rival(|state| {
         let mut task = Task::clone(state.task(task_id(1)).unwrap());
         task.desired = DesiredState::Shutdown;
@@ -146,7 +169,7 @@ async fn a_task_that_changed_meanwhile_holds_up_no_other() {
 #[tokio::test]
 async fn reports_wait_until_there_is_a_leader() {
     let (fake, presence, reporter) = world(1);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     for _ in 0..5 {
         fake.fail(ProposeError::NoLeader("test".to_owned()));
     }
@@ -166,7 +189,7 @@ async fn reports_wait_until_there_is_a_leader() {
 #[tokio::test]
 async fn without_a_leader_reports_of_an_ended_session_are_forgotten() {
     let (fake, presence, reporter) = world(2);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     fake.fail(ProposeError::NoLeader("test".to_owned()));
     reporter.report(
         node_id(1),
@@ -179,7 +202,7 @@ async fn without_a_leader_reports_of_an_ended_session_are_forgotten() {
         while fake.proposals() < 1 {
             tokio::time::sleep(Pace::default().gather).await;
         }
-        let seat = presence.enter(node_id(1));
+        let seat = presence.enter(node_id(1), 0);
         reporter.report(
             node_id(1),
             seat.session,

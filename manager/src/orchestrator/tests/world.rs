@@ -119,7 +119,10 @@ impl World {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
-            | ObjectKey::Material(..) => {}
+            | ObjectKey::Material(..)
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => {}
         }
     }
 

@@ -26,6 +26,10 @@ const READS: &[&str] = &[
     "Control/StateHash",
     "Control/Backup",
     "Control/ListAudit",
+    "Control/GetKeys",
+    "Control/ListUsers",
+    "Control/ListSecrets",
+    "Control/ListConfigs",
     "Membership/GetStanding",
 ];
 
@@ -46,6 +50,23 @@ const CHANGES: &[(&str, &str)] = &[
     ("Control/RemoveService", "removed service svc1"),
     ("Control/RemoveNetwork", "removed network net7"),
     ("Control/RemoveNode", "removed node n2"),
+    (
+        "Control/UpdateKeys",
+        "keys of encrypted networks: a new one now, a new one every 60s",
+    ),
+    ("Control/CreateUser", "created user alice"),
+    (
+        "Control/RenewUser",
+        "changed user alice: certificate renewed",
+    ),
+    ("Control/UpdateUser", "changed user alice: role viewer"),
+    ("Control/RemoveUser", "removed user alice"),
+    ("Control/CreateSecret", "created secret pass"),
+    ("Control/UpdateSecret", "changed secret pass"),
+    ("Control/RemoveSecret", "removed secret pass"),
+    ("Control/CreateConfig", "created config conf"),
+    ("Control/UpdateConfig", "changed config conf"),
+    ("Control/RemoveConfig", "removed config conf"),
 ];
 
 /// What people and joining nodes may call. What managers and agents do among themselves is no
@@ -166,6 +187,59 @@ async fn change_everything(world: &World) {
         force: true,
     };
     socket.remove_node(remove).await.unwrap();
+    let keys = wire::UpdateKeysRequest {
+        rotate: true,
+        rotation_ms: Some(60_000),
+        ..wire::UpdateKeysRequest::default()
+    };
+    socket.update_keys(keys).await.unwrap();
+    change_people(world, &mut socket).await;
+    change_materials(&mut socket).await;
+}
+
+async fn change_materials(socket: &mut Socket) {
+    let create = |name: &str| wire::CreateMaterialRequest {
+        spec: Some(wire::MaterialSpec {
+            name: name.to_owned(),
+            ..wire::MaterialSpec::default()
+        }),
+        data: b"one".to_vec(),
+        ..wire::CreateMaterialRequest::default()
+    };
+    let update = |name: &str| wire::UpdateMaterialRequest {
+        target: name.to_owned(),
+        data: b"two".to_vec(),
+        ..wire::UpdateMaterialRequest::default()
+    };
+    let remove = |name: &str| wire::RemoveMaterialRequest {
+        request_id: String::new(),
+        target: name.to_owned(),
+    };
+    socket.create_secret(create("pass")).await.unwrap();
+    socket.update_secret(update("pass")).await.unwrap();
+    socket.remove_secret(remove("pass")).await.unwrap();
+    socket.create_config(create("conf")).await.unwrap();
+    socket.update_config(update("conf")).await.unwrap();
+    socket.remove_config(remove("conf")).await.unwrap();
+}
+
+async fn change_people(world: &World, socket: &mut Socket) {
+    let (channel, key) = world.person("alice", wire::UserRole::Operator, "").await;
+    let target = "alice".to_owned();
+    let update = wire::UpdateUserRequest {
+        target: target.clone(),
+        role: Some(wire::UserRole::Viewer.into()),
+        // So that the next certificate ends at another time.
+        ttl_ms: Some(3_600_000),
+        ..wire::UpdateUserRequest::default()
+    };
+    socket.update_user(update).await.unwrap();
+    let renew = wire::RenewUserRequest {
+        csr_der: weft_pki::certificate_request(&key).unwrap(),
+    };
+    ControlClient::new(channel).renew_user(renew).await.unwrap();
+    let remove = wire::RemoveUserRequest { target };
+    socket.remove_user(remove).await.unwrap();
 }
 
 #[tokio::test]
@@ -193,10 +267,11 @@ async fn every_call_that_changes_something_leaves_a_record() {
         let (who, from) = (&actor.identity, &actor.origin);
         match actor.call.as_str() {
             "Ca/Issue" => assert_eq!(who, "token/worker"),
+            "Control/RenewUser" => assert!(who.ends_with("/user/alice"), "{who}"),
             call if call.starts_with("Membership/") => assert!(who.contains("/worker/"), "{who}"),
             _ => assert_eq!(who, "local"),
         }
-        let socket = actor.call.starts_with("Control/");
+        let socket = actor.call.starts_with("Control/") && actor.call != "Control/RenewUser";
         let right = if socket { "socket of n1" } else { "127.0.0.1:" };
         assert!(from.starts_with(right), "{record:?}");
     }
