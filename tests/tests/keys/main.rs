@@ -135,6 +135,7 @@ fn pairs_of_nodes_share_keys_while_keys_change_leaders_die_and_a_node_sleeps() -
     let begun = newest(&keys(&cluster)?);
     for round in 0..2 {
         let sleeper = members[round];
+        let before = newest(&keys(&cluster)?);
         sleeper.sleep(true);
         let leader = cluster.leader()?;
         leader.kill_daemon()?;
@@ -143,7 +144,6 @@ fn pairs_of_nodes_share_keys_while_keys_change_leaders_die_and_a_node_sleeps() -
             .filter(|c| c.node != sleeper.node)
             .copied()
             .collect();
-        let before = newest(&keys(&cluster)?);
         cluster.wait("keys that go on without the leader and the sleeper", || {
             (newest(&keys(&cluster).ok()?) > before + 5).then_some(())
         })?;
@@ -156,7 +156,8 @@ fn pairs_of_nodes_share_keys_while_keys_change_leaders_die_and_a_node_sleeps() -
         })?;
         all_share(&cluster, "after the sleep", &members)?;
     }
-    assert!(newest(&keys(&cluster)?) >= begun + 10);
+    let end = cluster.wait("what keys there are", || keys(&cluster).ok())?;
+    assert!(newest(&end) >= begun + 10, "{end}");
 
     // Need to know, over all that was ever received.
     let mut holders: BTreeMap<[u8; 32], BTreeSet<weft_proto::NodeId>> = BTreeMap::new();
