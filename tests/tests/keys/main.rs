@@ -108,7 +108,10 @@ fn pairs_of_nodes_share_keys_while_keys_change_leaders_die_and_a_node_sleeps() -
     })?;
     manager.weft_ok(&["network", "create", "plain"])?;
     manager.weft_ok(&["cluster", "keys", "--every", "1s"])?;
-    // Three of the four share the network; the managers' own nodes cannot encrypt.
+    // Three of the four share the network, also when one of them sleeps; the managers' own nodes
+    // cannot encrypt.
+    let outside = cluster.workers.last().context("a fourth worker")?;
+    let elsewhere = format!("node.hostname!={}", outside.name());
     manager.weft_ok(&[
         "service",
         "create",
@@ -121,6 +124,8 @@ fn pairs_of_nodes_share_keys_while_keys_change_leaders_die_and_a_node_sleeps() -
         "3",
         "--replicas-max-per-node",
         "1",
+        "--constraint",
+        &elsewhere,
         "--",
         "sleep",
         "1000",
