@@ -87,6 +87,27 @@ fn mode(path: &Path) -> anyhow::Result<u32> {
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
 }
 
+/// Removed: what is open is cut, and nothing more is let in.
+fn removal_cuts_what_is_open(cluster: &Cluster, desk: &Desk<'_>) -> anyhow::Result<()> {
+    let manager = cluster.founder();
+    let mut events = desk.start(&["--context", "otto", "events", "--since", "0"])?;
+    manager.weft_ok(&["network", "create", "marker"])?;
+    manager.weft_ok(&["user", "rm", "otto"])?;
+    let ended = cluster.rig.wait_for("the events to be cut", CEILING, || {
+        events.try_wait().ok().flatten()
+    });
+    if ended.is_err() {
+        events.kill()?;
+    }
+    let cut = events.wait_with_output()?;
+    ended?;
+    assert!(!cut.status.success());
+    let said = String::from_utf8(cut.stderr)?;
+    assert!(said.contains("otto") && said.contains("removed"), "{said}");
+    desk.refused(&["--context", "otto", "node", "ls"], &["otto", "removed"])?;
+    Ok(())
+}
+
 #[test]
 fn a_person_works_from_her_own_machine_as_far_as_her_role_goes() -> anyhow::Result<()> {
     let cluster = Cluster::start("people", 3, 0)?;
@@ -180,22 +201,7 @@ fn a_person_works_from_her_own_machine_as_far_as_her_role_goes() -> anyhow::Resu
     );
     desk.refused(&["--context", "nobody", "node", "ls"], &["weft context ls"])?;
 
-    // Removed: what is open is cut, and nothing more is let in.
-    let mut events = desk.start(&["--context", "otto", "events", "--since", "0"])?;
-    manager.weft_ok(&["network", "create", "marker"])?;
-    manager.weft_ok(&["user", "rm", "otto"])?;
-    let ended = cluster.rig.wait_for("the events to be cut", CEILING, || {
-        events.try_wait().ok().flatten()
-    });
-    if ended.is_err() {
-        events.kill()?;
-    }
-    let cut = events.wait_with_output()?;
-    ended?;
-    assert!(!cut.status.success());
-    let said = String::from_utf8(cut.stderr)?;
-    assert!(said.contains("otto") && said.contains("removed"), "{said}");
-    desk.refused(&["--context", "otto", "node", "ls"], &["otto", "removed"])?;
+    removal_cuts_what_is_open(&cluster, &desk)?;
     let audit = manager.weft_json(&["audit", "--format", "json"])?;
     let told = |text: &str| {
         let rows = contract::rows(&audit);
