@@ -239,11 +239,8 @@ impl Manager {
             group.clone(),
             Replica::new(&store, &stop),
         );
-        let people = People::new(
-            proposer.clone(),
-            config.clock.clone(),
-            config.entropy.clone(),
-        );
+        let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
+        let people = People::new(proposer.clone(), clock.clone(), entropy.clone());
         let control = ControlServer::new(control.with_people(people));
         let peer = PeerService::new(
             raft.clone(),
@@ -252,7 +249,6 @@ impl Manager {
             balance.clone(),
             broker,
         );
-        let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
         let ca = CaService::new(proposer.clone(), clock, entropy);
         let membership = MembershipService::new(proposer.clone(), group.clone());
         let announced = membership.clone();

@@ -34,7 +34,10 @@ impl Desk<'_> {
     }
 
     fn start(&self, args: &[&str]) -> anyhow::Result<Child> {
-        let mut command = self.command(args)?;
+        self.spawn(self.command(args)?)
+    }
+
+    fn spawn(&self, mut command: Command) -> anyhow::Result<Child> {
         Ok(self.host.netns().run(move || command.spawn())??)
     }
 
@@ -85,6 +88,42 @@ fn hired(cluster: &Cluster, desk: &Desk<'_>, name: &str, words: &[&str]) -> anyh
 fn mode(path: &Path) -> anyhow::Result<u32> {
     use std::os::unix::fs::PermissionsExt;
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
+/// Removed: what is open is cut, and nothing more is let in.
+fn removal_cuts_what_is_open(cluster: &Cluster, desk: &Desk<'_>) -> anyhow::Result<()> {
+    let manager = cluster.founder();
+    let told = desk.config.path().join("events");
+    let mut command = desk.command(&["--context", "otto", "events"])?;
+    command.stdout(std::fs::File::create(&told)?);
+    let mut events = desk.spawn(command)?;
+    let mut turn = 0;
+    // Only what happens after it began is told, so it happens until it is.
+    let begun = cluster.rig.wait_for("the events of a user", CEILING, || {
+        turn += 1;
+        let name = format!("marker-{turn}");
+        manager.weft_ok(&["network", "create", &name]).ok()?;
+        let told = std::fs::read_to_string(&told).ok()?;
+        told.contains("marker-").then_some(())
+    });
+    if begun.is_err() {
+        events.kill()?;
+    }
+    begun?;
+    manager.weft_ok(&["user", "rm", "otto"])?;
+    let ended = cluster.rig.wait_for("the events to be cut", CEILING, || {
+        events.try_wait().ok().flatten()
+    });
+    if ended.is_err() {
+        events.kill()?;
+    }
+    let cut = events.wait_with_output()?;
+    ended?;
+    assert!(!cut.status.success());
+    let said = String::from_utf8(cut.stderr)?;
+    assert!(said.contains("otto") && said.contains("removed"), "{said}");
+    desk.refused(&["--context", "otto", "node", "ls"], &["otto", "removed"])?;
+    Ok(())
 }
 
 #[test]
@@ -180,22 +219,7 @@ fn a_person_works_from_her_own_machine_as_far_as_her_role_goes() -> anyhow::Resu
     );
     desk.refused(&["--context", "nobody", "node", "ls"], &["weft context ls"])?;
 
-    // Removed: what is open is cut, and nothing more is let in.
-    let mut events = desk.start(&["--context", "otto", "events", "--since", "0"])?;
-    manager.weft_ok(&["network", "create", "marker"])?;
-    manager.weft_ok(&["user", "rm", "otto"])?;
-    let ended = cluster.rig.wait_for("the events to be cut", CEILING, || {
-        events.try_wait().ok().flatten()
-    });
-    if ended.is_err() {
-        events.kill()?;
-    }
-    let cut = events.wait_with_output()?;
-    ended?;
-    assert!(!cut.status.success());
-    let said = String::from_utf8(cut.stderr)?;
-    assert!(said.contains("otto") && said.contains("removed"), "{said}");
-    desk.refused(&["--context", "otto", "node", "ls"], &["otto", "removed"])?;
+    removal_cuts_what_is_open(&cluster, &desk)?;
     let audit = manager.weft_json(&["audit", "--format", "json"])?;
     let told = |text: &str| {
         let rows = contract::rows(&audit);

@@ -166,17 +166,21 @@ pub fn authorize(path: &str, caller: Caller) -> Result<(), Denied> {
 }
 
 fn remedy(allowed: &[Caller], caller: Caller) -> &'static str {
-    match caller {
-        Caller::User(_) if allowed.contains(&OPERATOR) => {
-            ": ask somebody who is an operator or admin"
-        }
-        Caller::User(_) if allowed.contains(&ADMIN) => ": ask an admin",
-        Caller::User(_) if allowed.contains(&Caller::LocalSocket) => {
-            ": run the command on the node itself, as root"
-        }
-        _ if allowed.contains(&Caller::LocalSocket) => {
+    let socket = allowed.contains(&Caller::LocalSocket);
+    if !matches!(caller, Caller::User(_)) {
+        return if socket {
             ": run the command on a manager, where it goes through the local socket"
-        }
-        _ => "",
+        } else {
+            ""
+        };
+    }
+    if allowed.contains(&OPERATOR) {
+        ": ask somebody who is an operator or admin"
+    } else if allowed.contains(&ADMIN) {
+        ": ask an admin"
+    } else if socket {
+        ": run the command on the node itself, as root"
+    } else {
+        ""
     }
 }

@@ -141,10 +141,10 @@ pub(super) fn find(state: &State, target: &str) -> Result<Arc<User>, PeopleError
 }
 
 fn named(state: &State, name: &Name) -> Option<Arc<User>> {
-    match state.holder(&Claim::UserName(name.clone()))? {
-        ObjectKey::User(id) => state.user(id).cloned(),
-        _ => None,
-    }
+    let ObjectKey::User(id) = state.holder(&Claim::UserName(name.clone()))? else {
+        return None;
+    };
+    state.user(id).cloned()
 }
 
 /// Another role, stack or lifetime.
