@@ -163,7 +163,14 @@ fn resources(resources: Resources) -> String {
 }
 
 /// What most services have not.
-const SELDOM: [&str; 5] = ["Placement", "Schedule", "Run", "Last change", "Before"];
+const SELDOM: [&str; 6] = [
+    "Files",
+    "Placement",
+    "Schedule",
+    "Run",
+    "Last change",
+    "Before",
+];
 
 /// One service in full, for people. `network` gives the name of a network by its identifier.
 pub(crate) fn inspect(
