@@ -139,7 +139,7 @@ fn a_secret_is_a_file_in_memory_and_another_version_rolls_over() -> anyhow::Resu
 
 #[test]
 fn a_worker_without_managers_keeps_its_tasks_and_their_secrets() -> anyhow::Result<()> {
-    let cluster = Cluster::start("secrets-alone", 1, 1)?;
+    let cluster = Cluster::start("alone", 1, 1)?;
     let (manager, worker) = (cluster.founder(), &cluster.workers[0]);
     keep(manager, &["secret", "create", "pw"], CANARY)?;
     manager.weft_ok(&[
@@ -171,7 +171,7 @@ fn a_worker_without_managers_keeps_its_tasks_and_their_secrets() -> anyhow::Resu
 
 #[test]
 fn placeholders_are_filled_in_where_the_task_runs() -> anyhow::Result<()> {
-    let cluster = Cluster::start("secrets-template", 1, 0)?;
+    let cluster = Cluster::start("fill-in", 1, 0)?;
     let manager = cluster.founder();
     keep(manager, &["secret", "create", "pw"], "hunter2")?;
     let text = "{{.Service.Name}} {{.Node.Hostname}} {{.Task.Slot}} {{secret \"pw\"}}\n";

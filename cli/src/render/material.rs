@@ -180,8 +180,8 @@ mod tests {
         let table = table(&rows(&[material(MaterialKind::Secret, b"x")]));
         assert_eq!(
             table,
-            "ID             NAME        VERSION   CREATED                UPDATED                USED BY\n\
-             000000000000   site.conf   2         1970-01-01T00:00:00Z   1970-01-01T00:00:01Z   web"
+            "ID             NAME        VERSION   CREATED                    UPDATED                    USED BY\n\
+             000000000000   site.conf   2         1970-01-01T00:00:00.000Z   1970-01-01T00:00:01.000Z   web"
         );
     }
 }

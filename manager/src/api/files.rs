@@ -25,19 +25,16 @@ use weft_proto::wire;
 pub(super) fn resolve(state: &State, spec: &mut wire::ServiceSpec) -> Result<(), ApiError> {
     let files = spec.task.iter_mut().flat_map(|task| &mut task.files);
     for (index, file) in files.enumerate() {
-        resolve_one(state, file).map_err(|error| match error {
-            ApiError::Field(error) => {
-                ApiError::Field(error.within(&format!("service.task.files[{index}]")))
-            }
-            other => other,
-        })?;
+        let place = format!("service.task.files[{index}]");
+        resolve_one(state, file, &place)?;
     }
     Ok(())
 }
 
-fn resolve_one(state: &State, file: &mut wire::FileReference) -> Result<(), ApiError> {
+fn resolve_one(state: &State, file: &mut wire::FileReference, place: &str) -> Result<(), ApiError> {
     let kind = wire::MaterialKind::try_from(file.kind).unwrap_or_default();
-    let kind = MaterialKind::try_from(kind).map_err(|error: ConvertError| error.within("kind"))?;
+    let kind = MaterialKind::try_from(kind);
+    let kind = kind.map_err(|error: ConvertError| error.within("kind").within(place))?;
     let material = target::material(state, kind, &file.material_id)?;
     file.material_id = material.id.to_string();
     file.name = material.spec.name.to_string();

@@ -32,7 +32,9 @@ impl House {
         });
         let answer = match kind {
             wire::MaterialKind::Config => self.control.create_config(request).await?,
-            _ => self.control.create_secret(request).await?,
+            wire::MaterialKind::Secret | wire::MaterialKind::Unspecified => {
+                self.control.create_secret(request).await?
+            }
         };
         Ok(answer.into_inner().material.unwrap())
     }
