@@ -1,6 +1,7 @@
 //! Puts a manager together: consensus, state, loops, services; and takes it apart again.
 
 mod announce;
+mod autolock;
 mod group;
 mod presence;
 mod revocation;
@@ -10,7 +11,9 @@ pub use presence::report as report_presence;
 #[cfg(test)]
 mod tests;
 
-pub use crate::consensus::key_file;
+pub use crate::vault::Vault;
+pub use crate::vault::key_file;
+pub use weft_raft::KeyFileError;
 
 use crate::api::ControlService;
 use crate::api::Replica;
@@ -41,6 +44,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +78,8 @@ pub struct ManagerConfig {
     pub addr: SocketAddr,
     /// Where its log and snapshots are.
     pub dir: PathBuf,
+    /// What they are sealed with.
+    pub vault: Arc<Vault>,
     /// What it proves its identity with.
     pub credentials: Arc<LiveCredentials>,
     /// The control port.
@@ -170,6 +176,7 @@ pub struct Manager {
     proposer: Arc<ClusterProposer>,
     routes: Routes,
     stop: CancellationToken,
+    locked: watch::Receiver<u64>,
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -260,6 +267,14 @@ impl Manager {
             config.addr,
             stop.clone(),
         ));
+        let (locked, locked_seen) = watch::channel(0);
+        tasks.spawn(autolock::follow(
+            store.clone(),
+            proposer.clone(),
+            config.vault,
+            locked,
+            stop.clone(),
+        ));
         tasks.spawn(revocation::follow(
             store.clone(),
             raft.clone(),
@@ -280,6 +295,7 @@ impl Manager {
             proposer,
             routes: Routes::new(control),
             stop,
+            locked: locked_seen,
             tasks: Arc::new(Mutex::new(tasks)),
         })
     }
@@ -304,6 +320,11 @@ impl Manager {
     /// Whether a majority of the managers answers. Waits for an election before it says no.
     pub async fn decides(&self) -> bool {
         self.proposer.fresh_view().await.is_ok()
+    }
+
+    /// How often the vault was locked anew because the cluster has another unlock key.
+    pub fn locked(&self) -> watch::Receiver<u64> {
+        self.locked.clone()
     }
 
     /// Where the other managers are reached, as far as known here.
@@ -375,7 +396,8 @@ async fn consensus(
         node_id: config.node,
         addr: config.addr,
     };
-    let raft = settings(me, config.cluster, &config.dir).map_err(|source| StartError::Keys {
+    let raft = settings(me, config.cluster, &config.dir, &config.vault);
+    let raft = raft.map_err(|source| StartError::Keys {
         dir: config.dir.clone(),
         node: config.node,
         source,

@@ -23,6 +23,7 @@ mod tls;
 mod token;
 mod token_secret;
 mod transport;
+mod unlock_key;
 mod verify;
 mod when;
 
@@ -39,6 +40,7 @@ pub use issue::IssueError;
 pub use issue::issue;
 pub use key::KeyError;
 pub use key::PrivateKey;
+pub use keystore::KeySeal;
 pub use keystore::Keystore;
 pub use keystore::KeystoreError;
 pub use refusal::Refusal;
@@ -67,6 +69,8 @@ pub use transport::removed_status;
 pub use transport::says_removed;
 pub use transport::serve_incoming;
 pub use transport::server;
+pub use unlock_key::ParseUnlockKeyError;
+pub use unlock_key::UnlockKey;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -119,7 +119,7 @@ const MANAGER: &[Row] = &[
     // Opens and makes logs while no manager runs on them.
     row(
         "recovery",
-        &["store", "consensus", "ca", "allocator"],
+        &["store", "consensus", "ca", "allocator", "vault"],
         NO_ENGINE,
     ),
     // Knows callers and calls, and nothing of what the calls do.
@@ -130,12 +130,18 @@ const MANAGER: &[Row] = &[
     row("managers", &["store"], LOOPS),
     row("status", &["allocator", "propose"], NO_ENGINE),
     row("entropy", &[], LOOPS),
+    // The keys of what lies on the disk.
+    row("vault", &[], NO_ENGINE),
     // Never each other.
     row("orchestrator", &["store"], LOOPS),
     row("scheduler", &["store"], LOOPS),
     row("allocator", &["store"], LOOPS),
     // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
-    row("consensus", &["store", "propose", "entropy"], NO_ENGINE),
+    row(
+        "consensus",
+        &["store", "propose", "entropy", "vault"],
+        NO_ENGINE,
+    ),
     row("propose", &["store"], NO_ENGINE),
     row("store", &[], LOOPS),
 ];

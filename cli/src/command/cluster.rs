@@ -1,6 +1,10 @@
 //! `weft cluster`.
 
 use crate::client::Refused;
+use crate::command::autolock;
+use crate::command::autolock::AutolockArgs;
+use crate::command::autolock::UnlockArgs;
+use crate::command::autolock::UnlockKeyArgs;
 use crate::command::context::Context;
 use crate::command::output;
 use crate::command::output::Format;
@@ -14,6 +18,7 @@ use clap::Subcommand;
 use ipnet::IpNet;
 use weft_proto::Role;
 use weft_proto::wire;
+use zeroize::Zeroizing;
 
 /// What to do with the cluster.
 #[derive(Debug, Subcommand)]
@@ -32,6 +37,12 @@ pub(crate) enum ClusterCommand {
     Backup(BackupArgs),
     /// Make a cluster out of a backup, with this node as its only manager
     Restore(RestoreArgs),
+    /// Change what is set for the whole cluster
+    Update(UpdateArgs),
+    /// Open this manager's disk, which is locked after a restart
+    Unlock(UnlockArgs),
+    /// Print what managers are unlocked with
+    UnlockKey(UnlockKeyArgs),
     /// Say that this node is reached at another address from now on
     UpdateAddr(UpdateAddrArgs),
 }
@@ -67,6 +78,18 @@ pub(crate) struct InitArgs {
     /// managers are members no more
     #[arg(long, conflicts_with_all = ["default_addr_pool", "ingress_addr_pool", "data_path_addr"])]
     force_new_cluster: bool,
+    /// Lock managers after a restart: their disks are of no use without the unlock key, which is
+    /// printed once
+    #[arg(long, conflicts_with = "force_new_cluster")]
+    autolock: bool,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    autolock: AutolockArgs,
 }
 
 /// A cluster to join.
@@ -122,6 +145,9 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Info(args) => info(context, &args).await,
         ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
         ClusterCommand::Restore(args) => recovery::restore(context, args).await,
+        ClusterCommand::Update(args) => update(context, &args).await,
+        ClusterCommand::Unlock(args) => autolock::unlock(context, &args).await,
+        ClusterCommand::UnlockKey(args) => autolock::unlock_key(context, &args).await,
         ClusterCommand::UpdateAddr(args) => recovery::update_addr(context, args).await,
     }
 }
@@ -135,6 +161,7 @@ fn init_request(args: InitArgs) -> wire::InitRequest {
         address_pools: pools.collect(),
         ingress_pool: ingress.unwrap_or_default(),
         force_new_cluster: args.force_new_cluster,
+        autolock: args.autolock,
     }
 }
 
@@ -151,7 +178,15 @@ pub(super) async fn init(context: &Context, args: InitArgs) -> anyhow::Result<()
         &made.node_id,
         &made.worker_token,
         &made.addr,
+        &Zeroizing::new(made.unlock_key),
     ))
+}
+
+async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Result<()> {
+    if let Some(told) = args.autolock.apply(context).await? {
+        output::text(&told)?;
+    }
+    Ok(())
 }
 
 /// `weft join` too.

@@ -1,5 +1,6 @@
 //! What a user can type, one module per noun.
 
+mod autolock;
 mod cluster;
 mod completion;
 mod context;

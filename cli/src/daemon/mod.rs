@@ -6,6 +6,7 @@ mod found;
 mod join;
 mod leave;
 mod local;
+mod lock;
 mod moved;
 mod node;
 mod node_file;

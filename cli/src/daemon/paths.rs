@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::sleep;
+use weft_manager::run::Vault;
 use weft_proto::defaults;
 
 /// How long the last daemon may take to be gone.
@@ -92,7 +93,7 @@ impl Paths {
     }
 
     /// Removes what a node knew of the cluster it left.
-    pub(crate) fn forget(&self) -> anyhow::Result<()> {
+    pub(crate) fn forget(&self, vault: &Vault) -> anyhow::Result<()> {
         remove_file(&self.node_file())?;
         for dir in [
             self.log(),
@@ -103,7 +104,7 @@ impl Paths {
             remove_dir(&dir)?;
         }
         // Last: a log without its key would be refused, a key without a log is only used again.
-        remove_file(&weft_manager::run::key_file(&self.log()))
+        vault.destroy().context("remove the keys of the log")
     }
 
     /// Removes what an unfinished recovery left beside the log.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_kernel::netns::Netns;
-use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_pki::NodeIdentity;
 use weft_proto::object::NodeDescription;
@@ -74,7 +73,7 @@ impl NodeHandle {
         &self,
         identity: NodeIdentity,
         file: &NodeFile,
-        credentials: Arc<LiveCredentials>,
+        credentials: Option<Arc<LiveCredentials>>,
     ) -> anyhow::Result<Worker> {
         let paths = &self.config.paths;
         let runtime = ProcessRuntime::open(ProcessRuntimeConfig::new(
@@ -106,7 +105,7 @@ impl NodeHandle {
             managers: file.managers.clone(),
             own_manager: file.raft_id.map(|_| file.advertise_addr),
             credentials,
-            keystore: Keystore::new(paths.identity()),
+            keystore: self.keystore.clone(),
             resolv_conf: ResolvConf::parse(&resolv_conf),
             // A program that was replaced while it ran has no path any more.
             program: std::env::current_exe()

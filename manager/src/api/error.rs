@@ -26,6 +26,11 @@ pub(super) enum ApiError {
     Allocate(#[from] AllocateError),
     #[error(transparent)]
     Propose(#[from] ProposeError),
+    #[error(
+        "managers of this cluster are not locked after a restart, so there is no unlock key: turn \
+         that on with \"weft cluster update --autolock=true\""
+    )]
+    NotAutolocked,
     #[error("there is a {kind} {name} already: choose another name, or remove that one first")]
     NameTaken { kind: &'static str, name: Name },
     #[error(
@@ -133,6 +138,7 @@ impl From<ApiError> for Status {
             | ApiError::NodeNotDown { .. }
             | ApiError::NodeManages { .. }
             | ApiError::StillManages { .. }
+            | ApiError::NotAutolocked
             | ApiError::MustStay(_) => Status::failed_precondition(text),
             ApiError::Outdated { .. } => Status::aborted(text),
             ApiError::MadeAndGone(_) => Status::not_found(text),

@@ -7,6 +7,7 @@
 //! with the same `request_id` it is done once, and without one, changes and removals of what is as
 //! asked for succeed or say that it is gone, and creations are refused by name.
 
+mod autolock;
 mod backup;
 mod cluster;
 mod error;

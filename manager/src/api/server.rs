@@ -2,6 +2,7 @@
 
 use crate::api::Members;
 use crate::api::Replica;
+use crate::api::autolock;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
@@ -34,6 +35,7 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use weft_pki::TokenSecret;
+use weft_pki::UnlockKey;
 use weft_proto::CommandId;
 use weft_proto::NetworkId;
 use weft_proto::Role;
@@ -159,6 +161,7 @@ impl Control for ControlService {
             leader_node_id: self.leader(),
             revision: view.revision(),
             members: self.members.members(),
+            autolock: cluster.unlock_key.is_some(),
             shown: self.shown(&view),
         }))
     }
@@ -485,4 +488,43 @@ impl Control for ControlService {
         let parts = backup::parts(view, taken_at).await?;
         Ok(Response::new(stream::iter(parts).boxed()))
     }
+
+    async fn set_autolock(
+        &self,
+        request: Request<wire::SetAutolockRequest>,
+    ) -> Answer<wire::SetAutolockResponse> {
+        let on = request.get_ref().autolock;
+        let fresh = UnlockKey::random().map_err(ApiError::Token)?;
+        let done = self
+            .transact(|state| autolock::set(state, on, &fresh))
+            .await?;
+        tracing::info!(on, "whether managers are locked after a restart was set");
+        Ok(Response::new(wire::SetAutolockResponse {
+            unlock_key: revealed(done.outcome.as_ref()),
+        }))
+    }
+
+    async fn get_unlock_key(
+        &self,
+        request: Request<wire::GetUnlockKeyRequest>,
+    ) -> Answer<wire::GetUnlockKeyResponse> {
+        let key = if request.get_ref().rotate {
+            let fresh = UnlockKey::random().map_err(ApiError::Token)?;
+            let rotate = |state: &State| autolock::rotate(state, &fresh);
+            let done = self.transact(rotate).await?;
+            tracing::info!("the unlock key of managers is a new one");
+            done.outcome
+        } else {
+            autolock::unlock_key(&*self.view().await?)?
+        };
+        let key = key.ok_or(ApiError::NotAutolocked)?;
+        Ok(Response::new(wire::GetUnlockKeyResponse {
+            unlock_key: revealed(Some(&key)),
+        }))
+    }
+}
+
+/// For the one who asked for it.
+fn revealed(key: Option<&UnlockKey>) -> String {
+    key.map_or_else(String::new, |key| key.reveal().as_str().to_owned())
 }

@@ -46,6 +46,8 @@ struct Enrolled {
     node: Node,
     identity: NodeIdentity,
     chain: CertificateChain,
+    /// What a manager's disk is locked with.
+    unlock_key: Vec<u8>,
 }
 
 impl CaService {
@@ -76,6 +78,7 @@ impl CaService {
             node,
             identity,
             chain,
+            unlock_key,
         } = done.outcome;
         tracing::info!(
             node = %node.id, hostname = %node.description.hostname, role = %identity.role,
@@ -95,6 +98,7 @@ impl CaService {
                 .map(|addr| addr.to_string())
                 .collect(),
             raft_id: node.manager.map_or(0, |manager| manager.raft_id),
+            unlock_key,
         })
     }
 
@@ -130,6 +134,10 @@ impl CaService {
                 node: outcome,
                 identity,
                 chain,
+                unlock_key: match (role, &cluster.unlock_key) {
+                    (Role::Manager, Some(key)) => key.to_vec(),
+                    (Role::Manager | Role::Worker, _) => Vec::new(),
+                },
             },
         })
     }

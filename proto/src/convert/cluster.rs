@@ -11,6 +11,7 @@ use crate::wire;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 impl From<&Cluster> for wire::Cluster {
     fn from(cluster: &Cluster) -> Self {
@@ -23,6 +24,10 @@ impl From<&Cluster> for wire::Cluster {
             manager_token: cluster.manager_token.clone(),
             next_raft_id: cluster.next_raft_id,
             settings: Some((&cluster.settings).into()),
+            unlock_key: cluster
+                .unlock_key
+                .as_ref()
+                .map_or_else(Vec::new, |key| key.to_vec()),
         }
     }
 }
@@ -38,6 +43,20 @@ pub(super) fn read(wire: wire::Cluster) -> Result<Cluster, ConvertError> {
         manager_token: wire.manager_token,
         next_raft_id: wire.next_raft_id,
         settings: read_settings(settings).map_err(|e| e.within("settings"))?,
+        unlock_key: read_unlock_key(wire.unlock_key)?,
+    })
+}
+
+/// 32 bytes, or nothing.
+fn read_unlock_key(bytes: Vec<u8>) -> Result<Option<Zeroizing<[u8; 32]>>, ConvertError> {
+    let bytes = Zeroizing::new(bytes);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let key = <[u8; 32]>::try_from(bytes.as_slice());
+    key.map(|key| Some(Zeroizing::new(key))).map_err(|_| {
+        let said = format!("has {} bytes: an unlock key has 32", bytes.len());
+        ConvertError::at("unlock_key", said)
     })
 }
 
