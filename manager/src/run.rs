@@ -4,6 +4,7 @@ mod announce;
 mod autolock;
 mod group;
 mod presence;
+mod rekey;
 mod revocation;
 
 pub use presence::report as report_presence;
@@ -271,8 +272,14 @@ impl Manager {
         tasks.spawn(autolock::follow(
             store.clone(),
             proposer.clone(),
-            config.vault,
+            config.vault.clone(),
             locked,
+            stop.clone(),
+        ));
+        tasks.spawn(rekey::retire(
+            config.dir,
+            raft.clone(),
+            config.vault,
             stop.clone(),
         ));
         tasks.spawn(revocation::follow(

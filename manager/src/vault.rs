@@ -9,6 +9,7 @@
 mod tests;
 
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -87,18 +88,46 @@ impl Vault {
         self.inner.lock().lock.clone()
     }
 
-    /// Locks the file with this key, or with none. Before there is a file, it is made so. Blocks on
+    /// Locks the file with this key, or with none; what is written from now on is sealed with a data
+    /// key that was never in the file otherwise. Before there is a file, it is made so. Blocks on
     /// the disk.
     ///
     /// # Errors
     /// The disk's: then the file is as it was.
     pub fn lock_with(&self, key: Option<UnlockKey>) -> Result<(), KeyFileError> {
         let mut inner = self.inner.lock();
-        if let Some(keys) = &inner.keys {
-            self.write(keys, key.as_ref())?;
+        if let Some(keys) = inner.keys.clone() {
+            // What a copy of the file from before opens is only what was written before.
+            let fresh = keys.rotated().map_err(|error| self.unwritable(error))?;
+            self.write(&fresh, key.as_ref())?;
+            inner.keys = Some(Arc::new(fresh));
         }
         inner.lock = key;
         Ok(())
+    }
+
+    /// The data keys that seal nothing new any more.
+    pub fn old_keys(&self) -> BTreeSet<u32> {
+        let keys = self.inner.lock().keys.clone();
+        keys.map(|keys| keys.older()).unwrap_or_default()
+    }
+
+    /// Forgets the old data keys that are not in use; how many are left. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The disk's: then the file is as it was.
+    pub fn retire(&self, in_use: &BTreeSet<u32>) -> Result<usize, KeyFileError> {
+        let mut inner = self.inner.lock();
+        let Some(keys) = inner.keys.clone() else {
+            return Ok(0);
+        };
+        let left = keys.retaining(in_use);
+        let count = left.older().len();
+        if count < keys.older().len() {
+            self.write(&left, inner.lock.as_ref())?;
+            inner.keys = Some(Arc::new(left));
+        }
+        Ok(count)
     }
 
     /// From now on the node's private key is not sealed, whatever the log is: the node stops being a

@@ -280,7 +280,11 @@ impl Keystore {
         make_dir(&dir).map_err(write(&dir))?;
         for (name, mode, bytes) in [
             (key_name, 0o600, key),
-            (CHAIN, 0o644, credentials.chain().to_pem().into_bytes().into()),
+            (
+                CHAIN,
+                0o644,
+                credentials.chain().to_pem().into_bytes().into(),
+            ),
             (ROOT, 0o644, credentials.root().to_pem().into_bytes().into()),
         ] {
             let path = dir.join(name);

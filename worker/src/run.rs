@@ -35,6 +35,7 @@ use tracing::info;
 use weft_pki::Expect;
 use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
+use weft_pki::LocalKey;
 use weft_proto::NodeId;
 use weft_proto::object::NodeDescription;
 use weft_proto::time::Clock;
@@ -64,6 +65,8 @@ pub struct WorkerConfig {
     pub credentials: Option<Arc<LiveCredentials>>,
     /// Where a renewed identity is kept.
     pub keystore: Keystore,
+    /// What the record of assignments is sealed with.
+    pub local_key: Option<LocalKey>,
     /// The node's resolvers.
     pub resolv_conf: ResolvConf,
     /// This very program; tasks see it as `weft`.
@@ -100,7 +103,7 @@ pub async fn run(
     let end = shutdown.child_token();
     let _guard = end.clone().drop_guard();
 
-    let db = Db::new(&config.state_dir);
+    let db = Db::new(&config.state_dir).sealed_with(config.local_key.clone());
     let known = load(&db);
     let saved = known.revision;
     info!(

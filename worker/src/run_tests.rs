@@ -62,6 +62,7 @@ fn config(dir: &Path, root: &Root, managers: Vec<SocketAddr>) -> WorkerConfig {
         own_manager: None,
         credentials: Some(live(root, Role::Worker, node_id())),
         keystore: Keystore::new(dir.join("pki")),
+        local_key: None,
         resolv_conf: ResolvConf::default(),
         told: watch::Sender::default(),
         renew: Arc::default(),

@@ -173,11 +173,7 @@ impl<'a> Quiet<'a> {
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
         // There is nobody to tell.
-        drop(termios::tcsetattr(
-            self.terminal,
-            SetArg::TCSAFLUSH,
-            &self.before,
-        ));
+        let _ = termios::tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
     }
 }
 

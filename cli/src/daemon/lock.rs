@@ -9,7 +9,6 @@ use crate::daemon::worker::Worker;
 use anyhow::Context;
 use anyhow::anyhow;
 use anyhow::bail;
-use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +90,9 @@ impl NodeHandle {
         let taken = self.take_place(&mut running, file).await;
         if let Err(why) = &taken {
             // Only a new process gets out of this.
-            self.fail(format!("this node was unlocked and does not start: {why:#}"));
+            self.fail(format!(
+                "this node was unlocked and does not start: {why:#}"
+            ));
         }
         taken
     }
@@ -156,10 +157,16 @@ impl NodeHandle {
     pub(super) fn keep_sealed(&self, manager: &Manager) {
         let mut relocked = manager.locked();
         let (keystore, renew) = (self.keystore.clone(), self.renew.clone());
+        let (agent_key, vault) = (self.agent_key.clone(), self.vault.clone());
         tokio::spawn(async move {
             loop {
-                let store = keystore.clone();
-                match spawn_blocking(move || store.reseal()).await {
+                let (store, agent_key, vault) =
+                    (keystore.clone(), agent_key.clone(), vault.clone());
+                let sealed = spawn_blocking(move || -> anyhow::Result<bool> {
+                    agent_key.settle(&*vault)?;
+                    Ok(store.reseal()?)
+                });
+                match sealed.await {
                     Ok(Ok(true)) if keystore.is_sealed() => {
                         tracing::info!("this node's private key is sealed");
                         // The disk may still have the old one somewhere.
@@ -167,7 +174,6 @@ impl NodeHandle {
                     }
                     Ok(Ok(_)) => {}
                     Ok(Err(why)) => {
-                        let why = anyhow::Error::from(why);
                         tracing::error!("this node's private key lies as it did: {why:#}");
                     }
                     Err(why) => tracing::error!(%why, "the disk's thread ended"),
@@ -183,11 +189,17 @@ impl NodeHandle {
     /// sealed with go.
     pub(super) async fn unseal(&self) -> anyhow::Result<()> {
         self.vault.release();
-        let keystore = self.keystore.clone();
-        spawn_blocking(move || keystore.reseal())
-            .await?
-            .context("keep this node's private key")?;
-        Ok(())
+        let (keystore, agent_key, vault) = (
+            self.keystore.clone(),
+            self.agent_key.clone(),
+            self.vault.clone(),
+        );
+        spawn_blocking(move || {
+            agent_key.settle(&*vault)?;
+            let resealed = keystore.reseal();
+            resealed.map(drop).context("keep this node's private key")
+        })
+        .await?
     }
 
     /// Takes over what the cluster's managers are locked with, for a node that becomes one.

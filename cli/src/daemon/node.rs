@@ -2,8 +2,9 @@
 
 use crate::daemon::DaemonConfig;
 use crate::daemon::address::Advertise;
-use crate::daemon::node_file::NodeFile;
+use crate::daemon::agent_key::AgentKey;
 use crate::daemon::lock::Locked;
+use crate::daemon::node_file::NodeFile;
 use crate::daemon::paths::remove_dir;
 use crate::daemon::recover;
 use crate::daemon::socket::ControlSwitch;
@@ -56,6 +57,8 @@ pub(crate) struct NodeHandle {
     /// What this node's disk is sealed with.
     pub(super) vault: Arc<Vault>,
     pub(super) keystore: Keystore,
+    /// What its saved assignments are sealed with.
+    pub(super) agent_key: AgentKey,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -91,6 +94,7 @@ impl NodeHandle {
         NodeHandle {
             keystore: Keystore::new(config.paths.identity()).sealed_by(vault.clone()),
             vault,
+            agent_key: AgentKey::new(&config.paths.state_dir, &config.paths.run_dir),
             config,
             clock,
             fatal,
@@ -171,7 +175,9 @@ impl NodeHandle {
         let identity = live.current().identity();
         // What was said of an earlier membership does not count for this one.
         self.told.send_replace(Told::Nothing);
-        let worker = self.start_worker(identity, &file, Some(live.clone())).await?;
+        let worker = self
+            .start_worker(identity, &file, Some(live.clone()))
+            .await?;
         match &manager {
             Some(manager) => self.control.connect(manager.control_routes()),
             None => {
@@ -388,7 +394,11 @@ impl Running {
 }
 
 /// Reports an agent's end, which ends the process.
-pub(super) async fn watch_worker(worker: Worker, stop: CancellationToken, fatal: mpsc::Sender<String>) {
+pub(super) async fn watch_worker(
+    worker: Worker,
+    stop: CancellationToken,
+    fatal: mpsc::Sender<String>,
+) {
     let why = tokio::select! {
         () = stop.cancelled() => return,
         why = worker.failed() => format!("the agent cannot go on: {why}"),

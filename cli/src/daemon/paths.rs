@@ -1,5 +1,6 @@
 //! Where a daemon keeps things.
 
+use crate::daemon::agent_key::AgentKey;
 use anyhow::Context;
 use anyhow::bail;
 use nix::errno::Errno;
@@ -104,6 +105,9 @@ impl Paths {
             remove_dir(&dir)?;
         }
         // Last: a log without its key would be refused, a key without a log is only used again.
+        AgentKey::new(&self.state_dir, &self.run_dir)
+            .destroy()
+            .context("remove the key of assignments")?;
         vault.destroy().context("remove the keys of the log")
     }
 

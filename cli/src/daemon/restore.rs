@@ -78,14 +78,7 @@ impl NodeHandle {
         if let Some(key) = &taken.cluster.unlock_key {
             self.lock_with(key.as_ref())?;
         }
-        found(
-            &taken,
-            founder.node,
-            advertise.0,
-            &paths.log(),
-            &self.vault,
-        )
-        .await?;
+        found(&taken, founder.node, advertise.0, &paths.log(), &self.vault).await?;
         self.keystore.store(&credentials)?;
         let file = NodeFile {
             advertise_addr: advertise.0,

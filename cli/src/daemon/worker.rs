@@ -36,6 +36,7 @@ pub(crate) struct Worker {
     ended: watch::Receiver<Option<Result<(), String>>>,
     runtime: Arc<ProcessRuntime>,
     ways: Ways,
+    db: Db,
     known: Vec<SocketAddr>,
 }
 
@@ -76,13 +77,16 @@ impl NodeHandle {
         credentials: Option<Arc<LiveCredentials>>,
     ) -> anyhow::Result<Worker> {
         let paths = &self.config.paths;
-        let runtime = ProcessRuntime::open(ProcessRuntimeConfig::new(
+        let mut runtime = ProcessRuntimeConfig::new(
             paths.state_dir.join("tasks"),
             self.config.cgroup_parent.clone(),
             || SystemClock.now(),
-        ))
-        .await
-        .context("tasks cannot be run here")?;
+        );
+        // They name programs, services and networks, and may hold passwords.
+        runtime.orders_dir = Some(paths.run_dir.join("tasks"));
+        let runtime = ProcessRuntime::open(runtime)
+            .await
+            .context("tasks cannot be run here")?;
         let runtime = Arc::new(runtime);
         let resolv_conf = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
         let ways = Ways {
@@ -96,6 +100,8 @@ impl NodeHandle {
             },
         };
         let plane = ways.open().await?;
+        let local_key = self.agent_key.load(&*self.vault)?;
+        let db = Db::new(&paths.state_dir).sealed_with(local_key.clone());
         let config = WorkerConfig {
             state_dir: paths.state_dir.clone(),
             run_dir: paths.run_dir.clone(),
@@ -106,6 +112,7 @@ impl NodeHandle {
             own_manager: file.raft_id.map(|_| file.advertise_addr),
             credentials,
             keystore: self.keystore.clone(),
+            local_key,
             resolv_conf: ResolvConf::parse(&resolv_conf),
             // A program that was replaced while it ran has no path any more.
             program: std::env::current_exe()
@@ -130,6 +137,7 @@ impl NodeHandle {
             ended,
             runtime,
             ways,
+            db,
             known: file.managers.clone(),
         })
     }
@@ -138,7 +146,7 @@ impl NodeHandle {
 impl Worker {
     /// Where managers are reached, as told last.
     pub(crate) fn managers(&self) -> Vec<SocketAddr> {
-        match Db::new(&self.ways.state_dir).load() {
+        match self.db.load() {
             Ok(Some(desired)) if !desired.managers.is_empty() => desired.managers,
             Ok(_) | Err(_) => self.known.clone(),
         }

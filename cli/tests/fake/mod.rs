@@ -147,10 +147,7 @@ impl Local for Server {
         }))
     }
 
-    async fn unlock(
-        &self,
-        request: Request<wire::UnlockRequest>,
-    ) -> Answer<wire::UnlockResponse> {
+    async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Answer<wire::UnlockResponse> {
         if request.get_ref().unlock_key == control::UNLOCK_KEY {
             Ok(Response::new(wire::UnlockResponse {}))
         } else {

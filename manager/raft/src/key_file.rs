@@ -13,6 +13,7 @@ use crate::cipher::DataKeys;
 use crate::disk::sync_dir;
 use crate::lock::LOCKED;
 use crate::seal::SealError;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io;
@@ -125,6 +126,37 @@ impl KeySet {
             identity: DataKey::generate(IDENTITY)?,
             data: DataKeys::new(DataKey::generate(1)?, Vec::new()),
         })
+    }
+
+    /// The same with another data key that seals from now on; the present ones still open.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub fn rotated(&self) -> Result<Self, SealError> {
+        let highest = self.data.all().map(DataKey::id).max().unwrap_or(IDENTITY);
+        let fresh = DataKey::generate(highest.saturating_add(1))?;
+        let older = self.data.all().cloned().collect();
+        Ok(KeySet {
+            identity: self.identity.clone(),
+            data: DataKeys::new(fresh, older),
+        })
+    }
+
+    /// The same without the older data keys of which nothing is in use any more.
+    #[must_use]
+    pub fn retaining(&self, in_use: &BTreeSet<u32>) -> Self {
+        let mut all = self.data.all().cloned();
+        let sealing = all.next();
+        let older = all.filter(|key| in_use.contains(&key.id())).collect();
+        KeySet {
+            identity: self.identity.clone(),
+            data: sealing.map_or_else(|| self.data.clone(), |it| DataKeys::new(it, older)),
+        }
+    }
+
+    /// The numbers of the data keys that only open.
+    pub fn older(&self) -> BTreeSet<u32> {
+        self.data.all().skip(1).map(DataKey::id).collect()
     }
 
     /// The keys in the file at `path`, wrapped in any of these ways; `None` if there is no file.
@@ -303,7 +335,10 @@ mod tests {
     fn a_locked_file_opens_with_its_unlock_key_only_and_says_what_it_needs() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("raft.key");
-        let (mine, other) = (Locked::new(&[1; 32]).unwrap(), Locked::new(&[2; 32]).unwrap());
+        let (mine, other) = (
+            Locked::new(&[1; 32]).unwrap(),
+            Locked::new(&[2; 32]).unwrap(),
+        );
         set().write(&path, &mine).unwrap();
         let read = KeySet::read(&path, &[&Plain, &mine]).unwrap().unwrap();
         assert_eq!(bytes(&read), bytes(&set()));
@@ -334,6 +369,19 @@ mod tests {
         let text = render(&set(), &Plain).unwrap();
         let read = parse(&text, &Plain).unwrap().data;
         assert_eq!(read.all().map(DataKey::id).collect::<Vec<_>>(), [7, 3]);
+    }
+
+    #[test]
+    fn a_new_data_key_seals_and_older_ones_go_when_nothing_needs_them() {
+        let ids = |keys: &KeySet| keys.data.all().map(DataKey::id).collect::<Vec<_>>();
+        let next = set().rotated().unwrap();
+        assert_eq!(ids(&next), [8, 7, 3]);
+        let text = render(&next, &Plain).unwrap();
+        assert_eq!(ids(&parse(&text, &Plain).unwrap()), [8, 7, 3]);
+        assert_eq!(ids(&next.retaining(&BTreeSet::from([3, 8]))), [8, 3]);
+        let bare = next.retaining(&BTreeSet::new());
+        assert_eq!(ids(&bare), [8], "the one that seals always stays");
+        assert_eq!(bare.identity.bytes(), set().identity.bytes());
     }
 
     #[test]

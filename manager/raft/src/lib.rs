@@ -7,13 +7,10 @@
 //! # What is promised
 //!
 //! An acknowledged command is on the disks of a majority, synced, and applied on the member
-//! that acknowledged it. A directory that is damaged, foreign or incomplete is refused at
-//! start, by the name of the record. A leader that no majority answers stops answering within
-//! one lease and stops speaking in turns, so that a successor is elected even if everything it
-//! says arrives.
+//! that acknowledged it. A damaged directory is refused at start, by the record. A leader that no majority answers stops answering within
+//! one lease and stops speaking in turns, so that a successor is elected all the same.
 //!
-//! The consensus engine (openraft) is an implementation detail: none of its types is visible
-//! here, on disk or on the wire, since its layouts change between releases.
+//! The consensus engine (openraft) is an implementation detail: none of its types is visible here.
 #![forbid(unsafe_code)]
 
 mod cipher;
@@ -29,6 +26,7 @@ mod frame;
 mod gate;
 mod image;
 mod key_file;
+mod key_use;
 mod layout;
 mod legacy;
 mod lock;
@@ -47,6 +45,7 @@ mod replay;
 mod seal;
 mod segment;
 mod server;
+mod set_back;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod snapshot;
@@ -79,6 +78,7 @@ pub use key_file::KeyFileError;
 pub use key_file::KeySet;
 pub use key_file::KeyWrap;
 pub use key_file::Plain;
+pub use key_use::keys_in_use;
 pub use lock::Locked;
 pub use member::Member;
 pub use member::RaftId;

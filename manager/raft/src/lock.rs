@@ -89,11 +89,7 @@ impl KeyWrap for Locked {
         Ok(wrapped)
     }
 
-    fn unwrap(
-        &self,
-        number: u32,
-        wrapped: &[u8],
-    ) -> Result<Zeroizing<[u8; 32]>, SealError> {
+    fn unwrap(&self, number: u32, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealError> {
         let wrong = || SealError::new("it was changed, or is not this key's");
         let (salt, rest) = wrapped.split_at_checked(SALT).ok_or_else(wrong)?;
         let (nonce, rest) = rest.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;

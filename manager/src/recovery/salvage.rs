@@ -86,10 +86,11 @@ pub async fn salvage(
         node_id: survivor.node,
         addr: survivor.addr,
     };
-    let config = settings(me, survivor.cluster, dir, vault).map_err(|source| SalvageError::Key {
-        dir: dir.to_owned(),
-        source,
-    })?;
+    let config =
+        settings(me, survivor.cluster, dir, vault).map_err(|source| SalvageError::Key {
+            dir: dir.to_owned(),
+            source,
+        })?;
     let forced = config.clone();
     tokio::task::spawn_blocking(move || force_new_cluster(&forced))
         .await?

@@ -46,10 +46,8 @@ pub(super) async fn follow(
                     locked.send_modify(|count| *count += 1);
                 }
                 Ok(Err(why)) => {
-                    let why = std::error::Error::source(&why).map_or_else(
-                        || why.to_string(),
-                        |cause| format!("{why}: {cause}"),
-                    );
+                    let why = std::error::Error::source(&why)
+                        .map_or_else(|| why.to_string(), |cause| format!("{why}: {cause}"));
                     tracing::error!(%why, "this manager's keys are not locked as the cluster wants");
                 }
                 Err(why) => tracing::error!(%why, "the disk's thread ended"),

@@ -111,3 +111,27 @@ fn a_manager_that_is_let_go_keeps_its_private_key_as_it_is() {
     assert_eq!(unsealed(&vault, &pem), "PRIVATE");
     assert_eq!(sealed(&vault), None);
 }
+
+#[test]
+fn every_change_of_the_lock_brings_a_new_data_key_and_old_ones_go_when_they_are_not_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = again(&dir);
+    vault.ready(false).unwrap();
+    assert_eq!(vault.old_keys(), [].into());
+    vault.lock_with(Some(key(1))).unwrap();
+    vault.lock_with(Some(key(2))).unwrap();
+    assert_eq!(vault.old_keys(), [1, 2].into());
+    let next = again(&dir);
+    next.open(Some(&key(2))).unwrap();
+    assert_eq!(
+        next.old_keys(),
+        [1, 2].into(),
+        "kept until nothing needs them"
+    );
+    assert_eq!(next.retire(&[1].into()).unwrap(), 1);
+    assert_eq!(next.retire(&[3].into()).unwrap(), 0);
+    assert_eq!(next.old_keys(), [].into());
+    let last = again(&dir);
+    last.open(Some(&key(2))).unwrap();
+    assert_eq!(last.old_keys(), [].into());
+}
