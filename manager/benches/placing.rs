@@ -49,6 +49,7 @@ impl Bench {
             id: CommandId::from_entropy(index.into()),
             at: Timestamp::from_millis(1),
             changes,
+            actor: None,
         };
         let begun = cpu();
         let bytes = command.encode();
@@ -260,6 +261,8 @@ fn service(n: u32, replicas: u32) -> Service {
         working_dir: None,
         user: None,
         hostname: None,
+        files: Vec::new(),
+        template_labels: std::collections::BTreeMap::new(),
         limits: defaults::RESOURCES,
         reservations: Resources {
             nano_cpus: 100_000_000,

@@ -39,6 +39,43 @@ pub(crate) fn network_id(n: u128) -> NetworkId {
     NetworkId::from_entropy(n)
 }
 
+pub(crate) fn material_id(n: u128) -> weft_proto::MaterialId {
+    weft_proto::MaterialId::from_entropy(n)
+}
+
+/// A secret with so many versions: `pw1`, whose data are `pw1 v1`, `pw1 v2` ...
+pub(crate) fn secret(n: u8, versions: u64) -> Material {
+    let data = |v: u64| MaterialVersion {
+        at: Timestamp::from_millis(1),
+        data: Data::new(format!("pw{n} v{v}").into_bytes()),
+    };
+    Material {
+        meta: Meta::default(),
+        id: material_id(u128::from(n)),
+        kind: MaterialKind::Secret,
+        spec: MaterialSpec {
+            name: format!("pw{n}").parse().unwrap(),
+            labels: Labels::new(),
+            template: false,
+        },
+        versions: (1..=versions).map(|v| (v, data(v))).collect(),
+    }
+}
+
+/// A version of it as a file at its usual place.
+pub(crate) fn file(material: &Material, version: u64) -> FileRef {
+    FileRef {
+        kind: material.kind,
+        material: material.id,
+        name: material.spec.name.clone(),
+        version,
+        target: format!("/run/secrets/{}", material.spec.name),
+        uid: 0,
+        gid: 0,
+        mode: 0o444,
+    }
+}
+
 pub(crate) fn cluster() -> Cluster {
     Cluster {
         meta: Meta::default(),
@@ -110,6 +147,8 @@ pub(crate) fn task_spec() -> TaskSpec {
         working_dir: None,
         user: None,
         hostname: None,
+        files: Vec::new(),
+        template_labels: std::collections::BTreeMap::new(),
         limits: defaults::RESOURCES,
         reservations: defaults::RESOURCES,
         restart: defaults::RESTART,
@@ -212,6 +251,7 @@ pub(crate) fn state(objects: Vec<Object>) -> crate::store::State {
         id: weft_proto::CommandId::from_entropy(7),
         at: Timestamp::default(),
         changes,
+        actor: None,
     };
     let applied = crate::store::apply(&crate::store::State::default(), 1, &command);
     applied.result.unwrap();

@@ -1,6 +1,7 @@
 //! A manager: the replicated state, the loops that decide, and the calls that people and nodes make.
 #![forbid(unsafe_code)]
 
+pub mod acting;
 pub mod allocator;
 pub mod api;
 pub mod authz;
@@ -12,6 +13,7 @@ pub mod entropy;
 pub mod leader;
 pub mod logs;
 pub mod managers;
+pub mod material;
 pub mod orchestrator;
 pub mod peer;
 pub mod propose;

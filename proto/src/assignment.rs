@@ -2,12 +2,16 @@
 
 use crate::addr::NodeNumber;
 use crate::addr::Vni;
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
 use crate::name::Name;
+use crate::object::Data;
 use crate::object::Task;
+use crate::spec::MaterialKind;
+use crate::spec::MaterialName;
 use crate::spec::Protocol;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
@@ -30,6 +34,8 @@ pub enum Assignment {
     Published(PublishedRecord),
     /// A node of the routing mesh (itself too).
     Peer(PeerRecord),
+    /// A secret or config that one of its tasks finds as a file.
+    Material(MaterialRecord),
 }
 
 /// Which piece.
@@ -47,6 +53,8 @@ pub enum AssignmentKey {
     Published(Protocol, u16),
     /// A node.
     Peer(NodeId),
+    /// A version of a secret or config.
+    Material(MaterialId, u64),
 }
 
 impl Assignment {
@@ -65,6 +73,7 @@ impl Assignment {
                 AssignmentKey::Published(published.protocol, published.port)
             }
             Assignment::Peer(peer) => AssignmentKey::Peer(peer.node),
+            Assignment::Material(record) => AssignmentKey::Material(record.id, record.version),
         }
     }
 }
@@ -157,6 +166,23 @@ pub struct PeerRecord {
     pub data_addr: IpAddr,
     /// The pool that its slice is part of.
     pub ingress_pool: Ipv4Net,
+}
+
+/// One version of a secret or config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaterialRecord {
+    /// Secret or config.
+    pub kind: MaterialKind,
+    /// Which.
+    pub id: MaterialId,
+    /// Which version of its data.
+    pub version: u64,
+    /// Its name, for people.
+    pub name: MaterialName,
+    /// Placeholders in its data are to be filled in.
+    pub template: bool,
+    /// The bytes.
+    pub data: Data,
 }
 
 /// A step of what an agent is told.

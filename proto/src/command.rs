@@ -1,5 +1,7 @@
 //! The log entry: the only thing that changes the cluster's state.
 
+use crate::audit::Actor;
+use crate::audit::AuditRecord;
 use crate::id::CommandId;
 use crate::object::Object;
 use crate::object::ObjectKey;
@@ -82,6 +84,8 @@ pub struct Command {
     pub at: Timestamp,
     /// In order.
     pub changes: Vec<Change>,
+    /// Who causes it; `None`: the cluster itself.
+    pub actor: Option<Actor>,
 }
 
 /// Why a transaction was refused. Nothing of it was applied.
@@ -134,4 +138,6 @@ pub struct StoreSnapshot {
     pub recent: Vec<AppliedCommand>,
     /// Nodes that were members once, oldest first.
     pub removed: Vec<RemovedNode>,
+    /// Who did what, oldest first.
+    pub audit: Vec<AuditRecord>,
 }

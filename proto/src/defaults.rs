@@ -36,6 +36,10 @@ pub const RESTART_DELAY: Duration = Duration::from_secs(5);
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// The signal that asks a task to end.
 pub const STOP_SIGNAL: &str = "SIGTERM";
+/// Permissions of a secret's or config's file in a task; the same as Swarm mode's.
+pub const FILE_MODE: u32 = 0o444;
+/// Where tasks find secrets that say no path; the same as in Swarm mode.
+pub const SECRETS_DIR: &str = "/run/secrets";
 /// Life of a node's certificate: a stolen one is worth little, and a node renews it at half-life,
 /// so that half a day without managers costs nothing.
 pub const CERTIFICATE_TTL: Duration = Duration::from_secs(24 * 3600);

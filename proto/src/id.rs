@@ -137,6 +137,10 @@ id_type!(
     NetworkId
 );
 id_type!(
+    /// A secret or a config.
+    MaterialId
+);
+id_type!(
     /// One proposal to the log. A retried proposal keeps its id and is applied once.
     CommandId
 );

@@ -63,6 +63,8 @@ const NO_ENGINE: &[&str] = &["openraft", "sled"];
 
 const MANAGER: &[Row] = &[
     row("run", ANY, &[]),
+    // Who makes a call, for whoever proposes while it is served.
+    row("acting", &["store"], LOOPS),
     // Leadership is what starts and stops the loops.
     row(
         "leader",
@@ -70,6 +72,7 @@ const MANAGER: &[Row] = &[
             "orchestrator",
             "scheduler",
             "allocator",
+            "material",
             "entropy",
             "consensus",
             "store",
@@ -80,6 +83,7 @@ const MANAGER: &[Row] = &[
     row(
         "api",
         &[
+            "acting",
             "store",
             "propose",
             "entropy",
@@ -89,6 +93,7 @@ const MANAGER: &[Row] = &[
             "quorum",
             // What a backup is.
             "recovery",
+            "material",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
             // What services should have and how they go back, as the orchestrator sees it.
@@ -100,6 +105,7 @@ const MANAGER: &[Row] = &[
     row(
         "ca",
         &[
+            "acting",
             "store",
             "propose",
             "entropy",
@@ -119,15 +125,17 @@ const MANAGER: &[Row] = &[
     // Opens and makes logs while no manager runs on them.
     row(
         "recovery",
-        &["store", "consensus", "ca", "allocator", "vault"],
+        &["acting", "store", "consensus", "ca", "allocator", "vault"],
         NO_ENGINE,
     ),
     // Knows callers and calls, and nothing of what the calls do.
-    row("authz", &[], NO_ENGINE),
+    row("authz", &["acting"], NO_ENGINE),
     // What other managers ask of this one; neither consensus nor the logs know it.
     row("peer", &["consensus", "leader", "logs"], NO_ENGINE),
     row("logs", &["store"], NO_ENGINE),
     row("managers", &["store"], LOOPS),
+    // Who uses which version of a secret or config.
+    row("material", &["store"], LOOPS),
     row("status", &["allocator", "propose"], NO_ENGINE),
     row("entropy", &[], LOOPS),
     // The keys of what lies on the disk.
@@ -139,7 +147,7 @@ const MANAGER: &[Row] = &[
     // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
     row(
         "consensus",
-        &["store", "propose", "entropy", "vault"],
+        &["acting", "store", "propose", "entropy", "vault"],
         NO_ENGINE,
     ),
     row("propose", &["store"], NO_ENGINE),

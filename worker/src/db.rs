@@ -1,5 +1,5 @@
 //! The last assignments on disk: a node that starts with no manager in reach keeps its tasks and
-//! its data plane.
+//! its data plane. Data of secrets is not among them: it is never on this node's disk.
 //!
 //! One file, replaced in one step: eight bytes of magic, CRC-32C of the rest (little endian), then
 //! a snapshot as it comes over the wire.
@@ -125,7 +125,7 @@ impl Db {
     /// Saves `desired` in place of what was there; on an error that still is. Blocks on the disk.
     pub fn save(&self, desired: &Desired) -> Result<(), DbError> {
         let path = self.file();
-        let bytes = encode(&wire::Assignments::from(&desired.to_snapshot()));
+        let bytes = encode(&wire::Assignments::from(&desired.to_saved()));
         self.seal(bytes)
             .and_then(|bytes| self.write(&path, &bytes))
             .map_err(|source| DbError::Write { path, source })
@@ -183,6 +183,10 @@ mod tests {
     use super::*;
     use crate::fixture::desired;
     use crate::fixture::task;
+    use weft_proto::MaterialId;
+    use weft_proto::assignment::MaterialRecord;
+    use weft_proto::object::Data;
+    use weft_proto::spec::MaterialKind;
 
     #[test]
     fn what_was_saved_last_is_loaded() {
@@ -224,5 +228,37 @@ mod tests {
             flipped[at] ^= 1;
             assert!(decode(&flipped).is_none(), "flipped at {at}");
         }
+    }
+
+    #[test]
+    fn the_data_of_secrets_is_on_no_disk_and_that_of_configs_comes_back() {
+        let record = |n: u128, kind, data: &str| MaterialRecord {
+            kind,
+            id: MaterialId::from_entropy(n),
+            version: 1,
+            name: format!("m{n}").parse().unwrap(),
+            template: false,
+            data: Data::new(data.as_bytes().to_vec()),
+        };
+        let mut all = desired(1, [task(1)]);
+        for record in [
+            record(1, MaterialKind::Secret, "hunter2"),
+            record(2, MaterialKind::Config, "listen 80"),
+        ] {
+            all.materials.insert((record.id, 1), record);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::new(dir.path());
+        db.save(&all).unwrap();
+        let bytes = fs::read(db.file()).unwrap();
+        assert!(!bytes.windows(7).any(|part| part == b"hunter2"));
+        let loaded = db.load().unwrap().unwrap();
+        let kinds: Vec<_> = loaded
+            .materials
+            .values()
+            .map(|record| record.kind)
+            .collect();
+        assert_eq!(kinds, [MaterialKind::Config]);
+        assert_eq!(loaded.tasks, all.tasks);
     }
 }

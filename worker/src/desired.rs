@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
@@ -10,11 +11,14 @@ use weft_proto::assignment::Assignment;
 use weft_proto::assignment::AssignmentKey;
 use weft_proto::assignment::Assignments;
 use weft_proto::assignment::EndpointRecord;
+use weft_proto::assignment::MaterialRecord;
 use weft_proto::assignment::NetworkRecord;
 use weft_proto::assignment::PeerRecord;
 use weft_proto::assignment::PublishedRecord;
 use weft_proto::assignment::ServiceRecord;
 use weft_proto::object::Task;
+use weft_proto::spec::FileRef;
+use weft_proto::spec::MaterialKind;
 use weft_proto::spec::Protocol;
 
 /// The part of the cluster's state that this node's tasks need, at one revision.
@@ -34,6 +38,8 @@ pub struct Desired {
     pub published: BTreeMap<(Protocol, u16), PublishedRecord>,
     /// The nodes of the routing mesh, this one too.
     pub peers: BTreeMap<NodeId, PeerRecord>,
+    /// The secrets and configs that its tasks use, by version.
+    pub materials: BTreeMap<(MaterialId, u64), MaterialRecord>,
     /// Where managers are reached.
     pub managers: Vec<SocketAddr>,
 }
@@ -71,6 +77,7 @@ impl Desired {
             .chain(self.services.values().cloned().map(Assignment::Service))
             .chain(self.published.values().cloned().map(Assignment::Published))
             .chain(self.peers.values().cloned().map(Assignment::Peer))
+            .chain(self.materials.values().cloned().map(Assignment::Material))
             .collect();
         Assignments {
             revision: self.revision,
@@ -79,6 +86,27 @@ impl Desired {
             removals: Vec::new(),
             managers: self.managers.clone(),
         }
+    }
+
+    /// The same as it may lie on a disk: without the data of secrets. Configs stay, so that tasks
+    /// with nothing else start without a manager.
+    pub fn to_saved(&self) -> Assignments {
+        let mut saved = self.to_snapshot();
+        saved.upserts.retain(|assignment| match assignment {
+            Assignment::Material(record) => record.kind == MaterialKind::Config,
+            Assignment::Task(_)
+            | Assignment::Network(_)
+            | Assignment::Endpoint(_)
+            | Assignment::Service(_)
+            | Assignment::Published(_)
+            | Assignment::Peer(_) => true,
+        });
+        saved
+    }
+
+    /// The data of a file, if this node was told it.
+    pub fn material(&self, file: &FileRef) -> Option<&MaterialRecord> {
+        self.materials.get(&(file.material, file.version))
     }
 
     fn insert(&mut self, assignment: Assignment) {
@@ -97,6 +125,9 @@ impl Desired {
                 self.published.insert((port.protocol, port.port), port);
             }
             Assignment::Peer(peer) => _ = self.peers.insert(peer.node, peer),
+            Assignment::Material(record) => {
+                self.materials.insert((record.id, record.version), record);
+            }
         }
     }
 
@@ -110,6 +141,7 @@ impl Desired {
                 self.published.remove(&(protocol, port));
             }
             AssignmentKey::Peer(node) => _ = self.peers.remove(&node),
+            AssignmentKey::Material(id, version) => _ = self.materials.remove(&(id, version)),
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) fn task(n: u32) -> Task {
             working_dir: None,
             user: None,
             hostname: None,
+            files: Vec::new(),
+            template_labels: std::collections::BTreeMap::new(),
             limits: defaults::RESOURCES,
             reservations: defaults::RESOURCES,
             restart: defaults::RESTART,

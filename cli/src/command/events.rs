@@ -59,7 +59,12 @@ impl FromStr for Filter {
                 "network" => Ok(Filter::Kind(wire::ObjectKind::Network)),
                 "service" => Ok(Filter::Kind(wire::ObjectKind::Service)),
                 "task" => Ok(Filter::Kind(wire::ObjectKind::Task)),
-                _ => Err("is of no kind: cluster, node, network, service or task".to_owned()),
+                "secret" => Ok(Filter::Kind(wire::ObjectKind::Secret)),
+                "config" => Ok(Filter::Kind(wire::ObjectKind::Config)),
+                _ => Err(
+                    "is of no kind: cluster, node, network, service, task, secret or config"
+                        .to_owned(),
+                ),
             },
             ("name", name) if !name.is_empty() => Ok(Filter::Name(name.to_owned())),
             ("action", action @ ("create" | "update" | "remove")) => {

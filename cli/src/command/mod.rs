@@ -1,5 +1,6 @@
 //! What a user can type, one module per noun.
 
+mod audit;
 mod autolock;
 mod cluster;
 mod completion;
@@ -7,6 +8,7 @@ mod context;
 mod daemon;
 mod demo;
 mod events;
+mod material;
 mod network;
 mod node;
 mod output;
@@ -28,6 +30,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use tracing_subscriber::EnvFilter;
+use weft_proto::spec::MaterialKind;
 use weft_proto::time::Clock;
 use weft_proto::time::SystemClock;
 
@@ -45,11 +48,19 @@ pub(crate) enum Command {
     /// Overlay networks
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// Secrets: data that only tasks see, as files in memory
+    #[command(subcommand)]
+    Secret(material::MaterialCommand),
+    /// Configs: files that the cluster gives to tasks
+    #[command(subcommand)]
+    Config(material::MaterialCommand),
     /// Services: what the cluster runs
     #[command(subcommand)]
     Service(Box<service::ServiceCommand>),
     /// Tell every change of the cluster as it happens
     Events(events::EventsArgs),
+    /// Tell who changed what
+    Audit(audit::AuditArgs),
     /// The same as `weft cluster init`
     Init(cluster::InitArgs),
     /// The same as `weft cluster join`
@@ -99,6 +110,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Leave(args) => one_thread()?.block_on(cluster::leave(&context, &args))?,
         Command::Node(command) => one_thread()?.block_on(node::run(&context, command))?,
         Command::Network(command) => one_thread()?.block_on(network::run(&context, command))?,
+        Command::Audit(args) => one_thread()?.block_on(audit::run(&context, &args))?,
+        Command::Secret(command) => {
+            one_thread()?.block_on(material::run(&context, MaterialKind::Secret, command))?;
+        }
+        Command::Config(command) => {
+            one_thread()?.block_on(material::run(&context, MaterialKind::Config, command))?;
+        }
         Command::Events(args) => one_thread()?.block_on(events::run(&context, &args))?,
         Command::Service(command) => one_thread()?.block_on(service::run(&context, *command))?,
     }

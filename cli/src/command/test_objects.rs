@@ -65,6 +65,8 @@ pub(crate) fn service(replicas: u32) -> Service {
                 working_dir: None,
                 user: None,
                 hostname: None,
+                files: Vec::new(),
+                template_labels: std::collections::BTreeMap::new(),
                 limits: defaults::RESOURCES,
                 reservations: defaults::RESOURCES,
                 restart: defaults::RESTART,

@@ -11,6 +11,7 @@ use anyhow::Context;
 use anyhow::bail;
 use std::time::Duration;
 use tokio::time::timeout;
+use weft_manager::acting;
 use weft_manager::recovery::Founder;
 use weft_manager::recovery::Survivor;
 use weft_manager::recovery::TakenOver;
@@ -132,6 +133,7 @@ impl NodeHandle {
             at: self.clock.now().into(),
             id: rand::random(),
         };
+        acting::says("took the cluster over without its lost majority");
         let taken = take_over(&state, &founder)?;
         found(
             &taken,

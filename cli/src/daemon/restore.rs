@@ -9,6 +9,7 @@ use anyhow::bail;
 use futures::StreamExt;
 use tonic::Status;
 use tonic::Streaming;
+use weft_manager::acting;
 use weft_manager::ca::certify;
 use weft_manager::recovery::Backup;
 use weft_manager::recovery::Founder;
@@ -69,6 +70,10 @@ impl NodeHandle {
             at: now.into(),
             id: rand::random(),
         };
+        acting::says(format!(
+            "restored a backup of revision {}",
+            backup.snapshot.revision
+        ));
         let taken = take_over(&backup.state(), &founder)?;
         let credentials = certify(&taken.cluster, founder.node, now)?;
         let paths = &self.config.paths;

@@ -4,6 +4,7 @@ use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Service;
@@ -85,6 +86,8 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Network(network) => ("network", &network.id, &network.meta),
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
+        Kind::Secret(secret) => ("secret", &secret.id, &secret.meta),
+        Kind::Config(config) => ("config", &config.id, &config.meta),
     };
     let key = Key {
         kind,
@@ -119,6 +122,12 @@ fn read(kind: Kind) -> (String, Value) {
             service.spec.name.to_string()
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
+        // They come without their data.
+        Kind::Secret(material) | Kind::Config(material) => {
+            body(Material::try_from(material).ok(), |material| {
+                material.spec.name.to_string()
+            })
+        }
     }
 }
 
@@ -130,6 +139,8 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Network(id) => ("network", id),
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
+        KeyKind::Secret(id) => ("secret", id),
+        KeyKind::Config(id) => ("config", id),
     };
     Some(Key { kind, id })
 }

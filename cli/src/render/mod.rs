@@ -1,9 +1,11 @@
 //! Answers as text: pure functions from domain types, with the time handed in.
 
+pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod event;
 #[cfg(test)]
 mod golden;
+pub(crate) mod material;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod service;

@@ -218,6 +218,7 @@ pub(crate) fn inspect(
         ("Environment", task.env.join(" ")),
         ("Runtime", runtime(task.runtime).to_owned()),
         ("Networks", networks.collect::<Vec<_>>().join(", ")),
+        ("Files", files(task)),
         ("Endpoint mode", endpoint.to_owned()),
         ("Ports", ports(&service.ports)),
         ("Constraints", constraints.collect::<Vec<_>>().join(", ")),
@@ -347,4 +348,12 @@ fn mode(service: &Service, counts: Counts) -> String {
         true => format!("{mode}, {completed} of {wanted} completed, {running} run"),
         false => format!("{mode}, {running} of {wanted} run"),
     }
+}
+/// Secrets and configs: where they are, and which version of them.
+fn files(task: &TaskSpec) -> String {
+    let files = task.files.iter().map(|file| {
+        let (kind, name, version) = (file.kind, &file.name, file.version);
+        format!("{} ({kind} {name}, version {version})", file.target)
+    });
+    files.collect::<Vec<_>>().join(", ")
 }

@@ -409,6 +409,91 @@ impl Control for Server {
             unlock_key: UNLOCK_KEY.to_owned(),
         }))
     }
+
+    async fn list_audit(
+        &self,
+        request: Request<wire::ListAuditRequest>,
+    ) -> Answer<wire::ListAuditResponse> {
+        let request = request.into_inner();
+        let record = |revision: u64, identity: &str, summary: &str| wire::AuditRecord {
+            revision,
+            at_ms: NOW,
+            actor: Some(wire::Actor {
+                identity: identity.to_owned(),
+                origin: "socket of n1".to_owned(),
+                call: "Control/CreateService".to_owned(),
+                summary: summary.to_owned(),
+            }),
+        };
+        let mut records = vec![
+            record(7, "local/uid/0", "created service web"),
+            record(9, "spiffe://c/user/alice", "removed service web"),
+        ];
+        records.retain(|one| {
+            let actor = one.actor.as_ref().unwrap();
+            one.revision > request.after_revision && actor.identity.contains(&request.actor)
+        });
+        Ok(Response::new(wire::ListAuditResponse {
+            records,
+            revision: 9,
+        }))
+    }
+
+    async fn create_secret(
+        &self,
+        _: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn update_secret(
+        &self,
+        _: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn list_secrets(
+        &self,
+        _: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn remove_secret(
+        &self,
+        _: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn create_config(
+        &self,
+        _: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn update_config(
+        &self,
+        _: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn list_configs(
+        &self,
+        _: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn remove_config(
+        &self,
+        _: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        Err(Status::unimplemented("not in this fake"))
+    }
 }
 
 /// Of 32 zeros.

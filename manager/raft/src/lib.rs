@@ -1,18 +1,18 @@
 //! Consensus between managers: a replicated log of opaque commands.
 //!
-//! One [`RaftNode`] per manager. The caller gives a [`StateMachine`] that the committed commands
-//! are applied to, and a [`Dialer`] that reaches other members; it serves
+//! One [`RaftNode`] per manager. The caller gives a [`StateMachine`] and a [`Dialer`], and serves
 //! [`RaftNode::service`] on its own listener, behind its own authentication.
 //!
 //! # What is promised
-//!
-//! An acknowledged command is on the disks of a majority, synced, and applied on the member
-//! that acknowledged it. A damaged directory is refused at start, by the record. A leader that no majority answers stops answering within
-//! one lease and stops speaking in turns, so that a successor is elected all the same.
+//! An acknowledged command is on the disks of a majority, synced, and applied on the member that
+//! acknowledged it. A damaged directory is refused at start, by the name of the record. A leader that
+//! no majority answers stops answering within one lease and stops speaking in turns, so that a
+//! successor is elected all the same.
 //!
 //! The consensus engine (openraft) is an implementation detail: none of its types is visible here.
 #![forbid(unsafe_code)]
 
+mod appends;
 mod cipher;
 mod config;
 mod convert;

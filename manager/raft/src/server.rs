@@ -1,5 +1,6 @@
 //! The calls other members make to this one.
 
+use crate::appends::Appends;
 use crate::config::MESSAGE_BYTES;
 use crate::convert::ConvertError;
 use crate::convert::entry_from_wire;
@@ -36,7 +37,6 @@ use openraft::raft::VoteRequest;
 use openraft::raft::VoteResponse;
 use openraft_rt::BoxStream;
 use std::fmt;
-use std::future::ready;
 use std::io;
 use std::io::Write;
 use std::path::PathBuf;
@@ -46,7 +46,6 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::Response;
@@ -203,20 +202,7 @@ impl Serving {
         let acknowledged = header.as_ref().and_then(|header| header.acknowledged);
         self.check(header)?;
         self.disk.check(first.vote.as_ref(), acknowledged)?;
-        let broken = Arc::clone(&self.broken);
-        let input = stream::once(ready(Ok(first)))
-            .chain(requests)
-            .map(|request| request.and_then(|r| append_request(r).map_err(invalid)))
-            // A broken stream ends here; what came before it is answered.
-            .take_while(move |request| {
-                if let Err(status) = request {
-                    tracing::debug!(%status, "a stream of appends ended");
-                    let at = Instant::now();
-                    broken.send_replace(from.map(|from| Broken { from, at }));
-                }
-                ready(request.is_ok())
-            })
-            .filter_map(|request| ready(request.ok()));
+        let input = Appends::new(first, requests, from, Arc::clone(&self.broken)).stream();
         // Boxed for its type alone: as openraft declares it, it would borrow `self`.
         let replies: BoxStream<'static, _> = Box::pin(self.raft.stream_append(input));
         Ok(replies.map(|reply| reply.map(append_reply).map_err(stopped)))
@@ -370,7 +356,7 @@ fn store(
     writer.finish()
 }
 
-fn append_request(
+pub(crate) fn append_request(
     request: wire::RaftAppendRequest,
 ) -> Result<AppendEntriesRequest<TypeConfig>, ConvertError> {
     let entries = request.entries.into_iter().map(entry_from_wire);

@@ -2,14 +2,16 @@
 //!
 //! A follower waits for its leader's lease and then for a random part of the election timeout,
 //! since silence may mean anything. But when a leader's process ends, its machine says so: the
-//! stream of appends breaks, and whoever dials the leader is refused. Then only the lease needs to
-//! pass. The random part, which keeps candidates from tying, is replaced by turns in the order of
-//! the members' numbers.
+//! stream of appends breaks, and whoever dials the leader is refused. Nobody is left then whom the
+//! lease would protect: each member that saw it with its own eyes gives the lease up, and the
+//! random part, which keeps candidates from tying, is replaced by turns in the order of the
+//! members' numbers.
 //!
-//! It is a matter of time only, never of safety: the engine does not stand while its own lease
-//! lasts, and asks the others first, who refuse while theirs does (pre-vote). A leader that lives
-//! after all keeps its office. A machine that dies as a whole refuses nobody, so the ordinary
-//! timeout remains for that.
+//! It is a matter of time only, never of safety: the lease is not what reads or writes rely on,
+//! and a candidate asks the others first (pre-vote), who refuse as long as they did not see the
+//! leader's end themselves. So a leader that lives after all keeps its office while a majority
+//! hears it. A machine that dies as a whole refuses nobody, so the ordinary timeout remains for
+//! that.
 
 use crate::config::Timing;
 use crate::member::Member;
@@ -18,6 +20,8 @@ use crate::node::Inner;
 use crate::node::RaftNode;
 use crate::peers::Dialer;
 use crate::status::RaftStatus;
+use openraft::async_runtime::WatchReceiver;
+use openraft::raft::TransferLeaderRequest;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,14 +73,23 @@ async fn succeed(node: RaftNode, broken: Broken, timing: Timing, dialer: &dyn Di
     let Some(turns) = turns(&before, leader.raft_id, broken.at, timing) else {
         return;
     };
-    if !dialer.refuses(&leader).await {
+    if !dialer.refuses(&leader).await || !give_up_lease(&node, leader.raft_id).await {
         return;
     }
-    tracing::info!(%leader, "the leader's process is gone; standing for election when its lease ends");
+    tracing::info!(%leader, "the leader's process is gone; standing for election in turn");
+    let mut term = before.term;
     for turn in turns {
-        let decided = status.wait_for(|now| now.term != before.term || now.leader != before.leader);
-        if timeout_at(turn, decided).await.is_ok() {
+        let elected = |now: &RaftStatus| {
+            now.leader.is_some() && (now.leader != before.leader || now.term != before.term)
+        };
+        if timeout_at(turn, status.wait_for(elected)).await.is_ok() {
             return;
+        }
+        // Somebody stands already; it may take until the next turn.
+        let now = status.borrow().term;
+        if now != term {
+            term = now;
+            continue;
         }
         if node.inner().raft.trigger().elect(true).await.is_err() {
             return;
@@ -84,24 +97,39 @@ async fn succeed(node: RaftNode, broken: Broken, timing: Timing, dialer: &dyn Di
     }
 }
 
-/// When this member stands, unless somebody was elected before: after the lease, in turn with the
-/// other voters, and once more when all had theirs. `None` for a member that may not. Pure.
+/// Lets this member vote for others although the leader was heard a moment ago. `false` when the
+/// member follows somebody else by now, or has stopped.
+async fn give_up_lease(node: &RaftNode, leader: RaftId) -> bool {
+    let raft = &node.inner().raft;
+    let vote = raft.metrics().borrow_watched().vote;
+    if vote.leader_id.node_id != leader {
+        return false;
+    }
+    // What a leader sends that hands its office over to somebody else, said on behalf of one that
+    // can not: the engine's only effect is that the lease of that very leader ends.
+    let ended = TransferLeaderRequest::new(vote, leader, None);
+    matches!(raft.handle_transfer_leader(ended).await, Ok(Ok(())))
+}
+
+/// When this member stands, unless somebody was elected before: in turn with the other voters,
+/// and twice more when all had theirs. `None` for a member that may not. Pure.
 fn turns(
     status: &RaftStatus,
     leader: RaftId,
     broken: Instant,
     timing: Timing,
-) -> Option<[Instant; 2]> {
+) -> Option<[Instant; 3]> {
     let mut heirs = status.voters.iter().filter(|id| **id != leader);
     let place = heirs.clone().position(|id| *id == status.me.raft_id)?;
     let place = u32::try_from(place).ok()?;
     let count = u32::try_from(heirs.by_ref().count()).ok()?;
     // An election takes some round trips and a write to disk; so does one's turn.
     let turn = timing.heartbeat;
-    // Voters heard the last word at slightly different times.
-    let lease = timing.election_max + timing.heartbeat / 10;
-    let first = broken + lease + turn * place;
-    Some([first, first + turn * count.max(2)])
+    // Voters see the end at slightly different times, and each has to dial first.
+    let settle = timing.heartbeat / 10;
+    let first = broken + settle + turn * place;
+    let round = (turn * count).max(timing.election_min);
+    Some([first, first + round, first + round * 2])
 }
 
 /// Whether nobody listens at an address, by the word of its machine.
@@ -131,20 +159,19 @@ mod tests {
         }
     }
 
-    fn turns_of(me: u64, voters: &[u64]) -> Option<[Duration; 2]> {
+    fn turns_of(me: u64, voters: &[u64]) -> Option<[Duration; 3]> {
         let broken = Instant::now();
         let turns = turns(&status(me, voters), RaftId(2), broken, TIMING)?;
         Some(turns.map(|turn| turn - broken))
     }
 
     #[test]
-    fn nobody_stands_before_the_lease_has_ended_and_no_two_at_once() {
+    fn no_two_members_stand_at_once() {
         let all = [1, 2, 3, 5, 9];
         let mut turns: Vec<Duration> = [1, 3, 5, 9]
             .iter()
             .flat_map(|me| turns_of(*me, &all).unwrap())
             .collect();
-        assert!(turns.iter().all(|turn| *turn > TIMING.election_max));
         turns.sort_unstable();
         for pair in turns.windows(2) {
             assert!(pair[1] - pair[0] >= TIMING.heartbeat, "{turns:?}");
@@ -152,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_heir_stands_before_the_ordinary_timeout() {
-        let [first, _] = turns_of(1, &[1, 2, 3]).unwrap();
-        assert!(first < TIMING.election_max + TIMING.election_min);
+    fn the_first_heir_stands_long_before_the_lease_would_have_ended() {
+        let [first, ..] = turns_of(1, &[1, 2, 3]).unwrap();
+        assert!(first * 4 < TIMING.election_max);
     }
 
     #[test]

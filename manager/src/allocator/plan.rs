@@ -95,7 +95,7 @@ impl Allocator {
                             self.room = true;
                             self.services.insert(*id);
                         }
-                        ObjectKey::Cluster | ObjectKey::Node(_) => {}
+                        ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::Material(..) => {}
                     }
                 }
             }

@@ -30,7 +30,8 @@ pub fn choose_ports(
                 ObjectKey::Cluster
                 | ObjectKey::Node(_)
                 | ObjectKey::Network(_)
-                | ObjectKey::Task(_) => None,
+                | ObjectKey::Task(_)
+                | ObjectKey::Material(..) => None,
             };
             return Err(AllocateError::PortTaken {
                 port: published,

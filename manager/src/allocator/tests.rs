@@ -97,6 +97,7 @@ fn a_full_network_is_the_reason_that_the_task_shows() {
         id: weft_proto::CommandId::from_entropy(1),
         at: now(),
         changes,
+        actor: None,
     };
     let next = crate::store::apply(&start, 2, &command).state;
     assert_eq!(plan(&next, now()), vec![], "the reason is written once");

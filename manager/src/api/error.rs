@@ -1,6 +1,7 @@
 //! Why a request is refused: what, why, and what to do.
 
 use crate::allocator::AllocateError;
+use crate::api::material::MaterialError;
 use crate::api::target::TargetError;
 use crate::propose::ProposeError;
 use crate::quorum::MustStay;
@@ -22,6 +23,8 @@ pub(super) enum ApiError {
     Field(#[from] ConvertError),
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     #[error(transparent)]
     Allocate(#[from] AllocateError),
     #[error(transparent)]
@@ -129,6 +132,7 @@ impl From<ApiError> for Status {
             | ApiError::ModeChange { .. }
             | ApiError::Rename(_) => Status::invalid_argument(text),
             ApiError::Target(error) => error.into(),
+            ApiError::Material(error) => error.into(),
             ApiError::Allocate(error) => error.into(),
             ApiError::Propose(error) => error.into(),
             ApiError::NameTaken { .. } => Status::already_exists(text),

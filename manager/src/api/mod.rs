@@ -7,11 +7,15 @@
 //! with the same `request_id` it is done once, and without one, changes and removals of what is as
 //! asked for succeed or say that it is gone, and creations are refused by name.
 
+mod audit;
 mod autolock;
 mod backup;
 mod cluster;
 mod error;
+mod files;
 mod logs;
+mod material;
+mod material_calls;
 mod members;
 mod mode;
 mod network;

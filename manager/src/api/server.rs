@@ -1,7 +1,9 @@
 //! The calls: reads and answers messages, and leaves every decision to the files of the objects.
 
+use crate::acting;
 use crate::api::Members;
 use crate::api::Replica;
+use crate::api::audit;
 use crate::api::autolock;
 use crate::api::backup;
 use crate::api::cluster;
@@ -41,12 +43,13 @@ use weft_proto::NetworkId;
 use weft_proto::Role;
 use weft_proto::ServiceId;
 use weft_proto::convert::ConvertError;
+use weft_proto::spec::MaterialKind;
 use weft_proto::spec::NetworkSpec;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 /// The service `weft.v1.Control`, the same on every manager.
 pub struct ControlService {
@@ -77,11 +80,16 @@ impl ControlService {
         }
     }
 
+    /// For the identifier of something new.
+    pub(super) fn bits(&self) -> u128 {
+        self.ids.bits()
+    }
+
     async fn view(&self) -> Result<View, ApiError> {
         Ok(self.proposer.fresh_view().await?)
     }
 
-    async fn transact<T: Send>(
+    pub(super) async fn transact<T: Send>(
         &self,
         decide: impl FnMut(&State) -> Result<Decision<T>, ApiError> + Send,
     ) -> Result<Committed<T>, ApiError> {
@@ -89,7 +97,7 @@ impl ControlService {
     }
 
     /// A transaction that is made once however often its request arrives.
-    async fn once<T: Send>(
+    pub(super) async fn once<T: Send>(
         &self,
         id: Option<CommandId>,
         basis: Basis,
@@ -106,7 +114,7 @@ impl ControlService {
         found.map_or(Basis::Fresh, |_| Basis::Local)
     }
 
-    async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
+    pub(super) async fn read(&self, options: Option<wire::ReadOptions>) -> Result<View, ApiError> {
         match options.unwrap_or_default() {
             wire::ReadOptions {
                 stale: true,
@@ -116,7 +124,7 @@ impl ControlService {
         }
     }
 
-    fn shown(&self, view: &View) -> Option<wire::Shown> {
+    pub(super) fn shown(&self, view: &View) -> Option<wire::Shown> {
         let this = self.members.this_node();
         let node = view.node(this);
         Some(wire::Shown {
@@ -175,7 +183,10 @@ impl Control for ControlService {
         let view = if request.rotate {
             let secret = TokenSecret::random().map_err(ApiError::Token)?;
             let done = self
-                .transact(|state| cluster::rotate_token(state, role, &secret))
+                .transact(|state| {
+                    acting::says(format!("rotated the {role} token"));
+                    cluster::rotate_token(state, role, &secret)
+                })
                 .await?;
             tracing::info!(%role, "join token rotated");
             done.view
@@ -521,6 +532,81 @@ impl Control for ControlService {
         Ok(Response::new(wire::GetUnlockKeyResponse {
             unlock_key: revealed(Some(&key)),
         }))
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<wire::ListAuditRequest>,
+    ) -> Answer<wire::ListAuditResponse> {
+        let request = request.into_inner();
+        let stale = request.stale;
+        let view = self
+            .read(Some(wire::ReadOptions {
+                stale,
+                min_revision: 0,
+            }))
+            .await?;
+        let records = audit::list(&view, &request);
+        Ok(Response::new(wire::ListAuditResponse {
+            records: records.iter().map(|record| (&**record).into()).collect(),
+            revision: view.revision(),
+        }))
+    }
+
+    async fn create_secret(
+        &self,
+        request: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        self.create_material(MaterialKind::Secret, request).await
+    }
+
+    async fn update_secret(
+        &self,
+        request: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        self.update_material(MaterialKind::Secret, request).await
+    }
+
+    async fn list_secrets(
+        &self,
+        request: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        self.list_materials(MaterialKind::Secret, request).await
+    }
+
+    async fn remove_secret(
+        &self,
+        request: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        self.remove_material(MaterialKind::Secret, request).await
+    }
+
+    async fn create_config(
+        &self,
+        request: Request<wire::CreateMaterialRequest>,
+    ) -> Answer<wire::CreateMaterialResponse> {
+        self.create_material(MaterialKind::Config, request).await
+    }
+
+    async fn update_config(
+        &self,
+        request: Request<wire::UpdateMaterialRequest>,
+    ) -> Answer<wire::UpdateMaterialResponse> {
+        self.update_material(MaterialKind::Config, request).await
+    }
+
+    async fn list_configs(
+        &self,
+        request: Request<wire::ListMaterialsRequest>,
+    ) -> Answer<wire::ListMaterialsResponse> {
+        self.list_materials(MaterialKind::Config, request).await
+    }
+
+    async fn remove_config(
+        &self,
+        request: Request<wire::RemoveMaterialRequest>,
+    ) -> Answer<wire::RemoveMaterialResponse> {
+        self.remove_material(MaterialKind::Config, request).await
     }
 }
 

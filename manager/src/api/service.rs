@@ -3,6 +3,7 @@
 use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
 use crate::api::error::ApiError;
+use crate::api::files;
 use crate::api::mode;
 use crate::api::port;
 use crate::api::target;
@@ -106,6 +107,7 @@ pub(super) fn rollback(
             network: gone.id,
         });
     }
+    files::still_there(state, &service)?;
     write(state, &old, service)
 }
 
@@ -170,17 +172,19 @@ pub(super) fn list(state: &State, target: &str) -> Result<Vec<(Arc<Service>, Cou
 fn read(state: &State, spec: &wire::ServiceSpec) -> Result<ServiceSpec, ApiError> {
     let mut spec = spec.clone();
     mode::complete(&mut spec);
-    let spec = resolve_networks(spec, |target| {
+    files::resolve(state, &mut spec)?;
+    let mut spec = resolve_networks(spec, |target| {
         target::network(state, target)
             .map(|network| network.id)
             .map_err(|error| ConvertError::new(error.to_string()))
     })?;
     port::check(&spec.ports)?;
     mode::check(&spec)?;
+    files::complete(state, &mut spec, None)?;
     Ok(spec)
 }
 
-/// The networks must still be there, and the same, when the service is written.
+/// The networks, secrets and configs must still be there, and the same, when the service is written.
 fn guards(state: &State, spec: &ServiceSpec) -> Vec<Change> {
     spec.task
         .networks
@@ -190,6 +194,7 @@ fn guards(state: &State, spec: &ServiceSpec) -> Vec<Change> {
             let expect = state.version(key).map_or(Expect::Any, Expect::Version);
             Change::Guard { key, expect }
         })
+        .chain(files::guards(state, spec))
         .collect()
 }
 

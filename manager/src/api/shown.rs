@@ -1,6 +1,8 @@
 //! Objects as callers get to see them.
 
 use crate::store::Item;
+use weft_proto::object::Material;
+use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -18,6 +20,13 @@ pub(super) fn shown(item: &Item) -> wire::Object {
         Item::Network(network) => Kind::Network((&**network).into()),
         Item::Service(service) => Kind::Service((&**service).into()),
         Item::Task(task) => Kind::Task((&**task).into()),
+        Item::Material(material) => {
+            let shown = wire::Material::from(&Material::clone(material).without_data());
+            match material.kind {
+                MaterialKind::Secret => Kind::Secret(shown),
+                MaterialKind::Config => Kind::Config(shown),
+            }
+        }
     };
     wire::Object { kind: Some(kind) }
 }

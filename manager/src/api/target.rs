@@ -7,10 +7,12 @@ use crate::store::State;
 use std::fmt::Display;
 use std::sync::Arc;
 use tonic::Status;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
+use weft_proto::spec::MaterialKind;
 
 /// How many others an error names.
 const SHOWN: usize = 5;
@@ -90,6 +92,28 @@ fn whole_network(state: &State, target: &str) -> Option<Arc<Network>> {
         Some(_) | None => target.parse().ok()?,
     };
     state.network(id).cloned()
+}
+
+/// The secret or config that is meant.
+pub(super) fn material(
+    state: &State,
+    kind: MaterialKind,
+    target: &str,
+) -> Result<Arc<Material>, TargetError> {
+    let name = target.trim().parse().ok();
+    let name = name.map(|name| Claim::MaterialName(kind, name));
+    if let Some(ObjectKey::Material(_, id)) = name.and_then(|name| state.holder(&name))
+        && let Some(found) = state.material(id)
+    {
+        return Ok(found.clone());
+    }
+    let all = state.materials().filter(|found| found.kind == kind);
+    let all = all.map(|found| (found.id, found.spec.name.to_string(), found));
+    let noun = match kind {
+        MaterialKind::Secret => "secret",
+        MaterialKind::Config => "config",
+    };
+    find(noun, target, all).cloned()
 }
 
 /// The node that is meant. Host names need not be unique.

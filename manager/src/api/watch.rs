@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tokio::time::timeout_at;
 use tonic::Status;
 use weft_proto::object::ObjectKey;
+use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::ObjectKind;
 use weft_proto::wire::watch_event::Kind as Event;
@@ -68,6 +69,8 @@ impl Wanted {
             ObjectKey::Network(_) => ObjectKind::Network,
             ObjectKey::Service(_) => ObjectKind::Service,
             ObjectKey::Task(_) => ObjectKind::Task,
+            ObjectKey::Material(MaterialKind::Secret, _) => ObjectKind::Secret,
+            ObjectKey::Material(MaterialKind::Config, _) => ObjectKind::Config,
         };
         self.all() || self.0.contains(&kind)
     }

@@ -1,5 +1,9 @@
 //! The table in front of every service of a listener.
 
+use crate::acting;
+use crate::acting::Acting;
+use crate::acting::Origin;
+use crate::acting::Quiet;
 use crate::authz::Caller;
 use crate::authz::Denied;
 use crate::authz::Roll;
@@ -11,7 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use tokio::task::futures::TaskLocalFuture;
+use tokio::time::Instant;
 use tonic::Status;
+use tonic::transport::server::UdsConnectInfo;
 use tower::Layer;
 use tower::Service;
 use weft_pki::PeerIdentity;
@@ -32,7 +39,10 @@ enum Listener {
 /// Answers calls that the table does not allow, before any service sees them. A layer and not an
 /// interceptor, since tonic's interceptors do not see which call it is.
 #[derive(Clone, Debug)]
-pub struct AuthorizeLayer(Listener);
+pub struct AuthorizeLayer {
+    listener: Listener,
+    denials: Arc<Quiet>,
+}
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,12 +56,19 @@ impl fmt::Debug for Listener {
 impl AuthorizeLayer {
     /// For the control port, served with [`weft_pki::serve_incoming`].
     pub fn tls(roll: Arc<dyn Roll>) -> Self {
-        Self(Listener::Tls(roll))
+        Self::of(Listener::Tls(roll))
     }
 
     /// For the daemon's unix socket.
     pub fn local() -> Self {
-        Self(Listener::Socket)
+        Self::of(Listener::Socket)
+    }
+
+    fn of(listener: Listener) -> Self {
+        Self {
+            listener,
+            denials: Arc::default(),
+        }
     }
 }
 
@@ -61,7 +78,8 @@ impl<S> Layer<S> for AuthorizeLayer {
     fn layer(&self, inner: S) -> Authorize<S> {
         Authorize {
             inner,
-            listener: self.0.clone(),
+            listener: self.listener.clone(),
+            denials: self.denials.clone(),
         }
     }
 }
@@ -71,6 +89,7 @@ impl<S> Layer<S> for AuthorizeLayer {
 pub struct Authorize<S> {
     inner: S,
     listener: Listener,
+    denials: Arc<Quiet>,
 }
 
 impl<S, Asked, Answered> Service<http::Request<Asked>> for Authorize<S>
@@ -80,7 +99,10 @@ where
 {
     type Response = http::Response<Answered>;
     type Error = S::Error;
-    type Future = Either<Ready<Result<Self::Response, S::Error>>, S::Future>;
+    type Future = Either<
+        Ready<Result<Self::Response, S::Error>>,
+        TaskLocalFuture<Option<Arc<Acting>>, S::Future>,
+    >;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -98,14 +120,17 @@ where
             Listener::Tls(roll) => caller(peer, path, &**roll),
         };
         match authorize(path, caller) {
-            Ok(()) => Either::Right(self.inner.call(request)),
+            Ok(()) => {
+                let acting = changes_state(path).then(|| acting(&request));
+                Either::Right(acting::serve(acting, self.inner.call(request)))
+            }
             Err(denied) => {
                 let from = peer.map(|peer| peer.remote);
                 if peer.and_then(|peer| peer.node).map(|node| node.role) == Some(Role::Manager) {
                     // It was made a worker, and some call of its last moments goes on.
                     tracing::debug!(%caller, ?from, %denied, "call denied");
-                } else {
-                    tracing::warn!(%caller, ?from, %denied, "call denied");
+                } else if let Some(skipped) = self.denials.turn(Instant::now()) {
+                    tracing::warn!(%caller, ?from, skipped, %denied, "call denied");
                 }
                 Either::Left(ready(Ok(Status::from(denied).into_http())))
             }
@@ -129,6 +154,29 @@ fn caller(peer: Option<PeerIdentity>, path: &str, roll: &dyn Roll) -> Caller {
         Role::Manager if path.starts_with(CONSENSUS) || roll.manages(node.node) => Caller::Manager,
         Role::Manager | Role::Worker => Caller::Worker,
     }
+}
+
+/// Calls of which the changes have an actor: all but those that managers and agents make for the
+/// cluster itself, thousands of times a second.
+fn changes_state(path: &str) -> bool {
+    !["/weft.v1.Raft/", "/weft.v1.Peer/", "/weft.v1.Dispatcher/"]
+        .iter()
+        .any(|service| path.starts_with(service))
+}
+
+/// Who makes this call, by what the connection has proven.
+fn acting<T>(request: &http::Request<T>) -> Acting {
+    let path = request.uri().path();
+    let Some(peer) = peer_of(request.extensions()) else {
+        let socket = request.extensions().get::<UdsConnectInfo>();
+        let uid = socket.and_then(|socket| Some(socket.peer_cred.as_ref()?.uid()));
+        let identity = uid.map_or_else(|| "local".to_owned(), |uid| format!("local/uid/{uid}"));
+        return Acting::new(identity, Origin::Socket, path);
+    };
+    let identity = peer
+        .node
+        .map_or_else(|| "anonymous".to_owned(), |node| node.uri());
+    Acting::new(identity, Origin::Remote(peer.remote), path)
 }
 
 impl From<Denied> for Status {

@@ -69,7 +69,14 @@ fn each_service_is_open_to_whom_it_is_for_and_to_nobody_else() {
             (_, "/weft.v1.Ca/Issue") => &[LocalSocket, Manager, Worker, Anonymous],
             ("weft.v1.Ca" | "weft.v1.Dispatcher" | "weft.v1.Membership", _) => &[Manager, Worker],
             // It holds the keys: only for whoever is root on a manager.
-            (_, "/weft.v1.Control/Backup") => &[LocalSocket],
+            (
+                _,
+                "/weft.v1.Control/Backup"
+                | "/weft.v1.Control/SetAutolock"
+                | "/weft.v1.Control/GetUnlockKey",
+            ) => &[LocalSocket],
+            // Names people, and where they sit.
+            (_, "/weft.v1.Control/ListAudit") => &[LocalSocket],
             ("weft.v1.Control", _) => &[LocalSocket, Manager],
             ("weft.v1.Local", _) => &[LocalSocket],
             ("weft.v1.Raft" | "weft.v1.Peer", _) => &[Manager],

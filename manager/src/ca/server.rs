@@ -1,5 +1,7 @@
 //! The calls.
 
+use crate::acting;
+use crate::acting::Quiet;
 use crate::ca::admit::admit;
 use crate::ca::enrol;
 use crate::ca::enrol::Applicant;
@@ -39,6 +41,7 @@ pub struct CaService {
     /// One join after the other on this manager: all at once, they would choose the same numbers
     /// and have to choose again.
     joining: Mutex<()>,
+    refusals: Quiet,
 }
 
 /// A node that was written down, with its certificate.
@@ -60,6 +63,7 @@ impl CaService {
             ids,
             pace: Pace::default(),
             joining: Mutex::new(()),
+            refusals: Quiet::default(),
         }
     }
 
@@ -112,6 +116,7 @@ impl CaService {
     ) -> Result<Decision<Enrolled>, CaError> {
         let cluster = enrol::cluster(state)?;
         let role = admit(&cluster, token)?;
+        acting::known_as(format!("token/{role}"));
         let applicant = Applicant::read(id, role, request)?;
         let now = self.clock.now();
         let Decision { changes, outcome } = enrol::enrol(state, &cluster, &applicant, now.into())?;
@@ -198,7 +203,9 @@ impl Ca for CaService {
         match self.enrol(request.get_ref()).await {
             Ok(response) => Ok(Response::new(response)),
             Err(error) => {
-                tracing::warn!(?from, %error, "a node may not join");
+                if let Some(skipped) = self.refusals.turn(Instant::now()) {
+                    tracing::warn!(?from, skipped, %error, "a node may not join");
+                }
                 Err(error.into())
             }
         }

@@ -99,6 +99,7 @@ mod tests {
             id: CommandId::from_entropy(n.into()),
             at: Timestamp::from_millis(1),
             changes: vec![Change::create(network(n))],
+            actor: None,
         };
         command.encode()
     }
@@ -164,7 +165,13 @@ mod tests {
             }];
             let id = CommandId::from_entropy(n.into());
             let at = Timestamp::from_millis(1);
-            Command { id, at, changes }.encode()
+            Command {
+                id,
+                at,
+                changes,
+                actor: None,
+            }
+            .encode()
         };
         let entry = encode_entry(vec![
             write(2, Expect::Version(1)),

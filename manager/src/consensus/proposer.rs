@@ -1,5 +1,6 @@
 //! Proposals from any manager: to the log here, or to the leader.
 
+use crate::acting;
 use crate::consensus::attempt::Attempt;
 use crate::consensus::attempt::Logged;
 use crate::consensus::gather::Gather;
@@ -136,10 +137,12 @@ impl ClusterProposer {
         id: CommandId,
         changes: Vec<Change>,
     ) -> Result<u64, ProposeError> {
+        let here = self.raft.status().borrow().me.node_id;
         // One id for all attempts: whichever reaches the log first counts, the others change nothing.
         let command = Command {
             id,
             at: self.clock.timestamp(),
+            actor: acting::stamp(&self.store.view(), here, &changes),
             changes,
         }
         .encode();

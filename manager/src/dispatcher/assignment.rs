@@ -7,12 +7,14 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::assignment::Assignment;
 use weft_proto::assignment::AssignmentKey;
 use weft_proto::assignment::Backend;
 use weft_proto::assignment::EndpointRecord;
+use weft_proto::assignment::MaterialRecord;
 use weft_proto::assignment::NetworkRecord;
 use weft_proto::assignment::PeerRecord;
 use weft_proto::assignment::PublishedRecord;
@@ -25,14 +27,17 @@ use weft_proto::spec::Protocol;
 use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
 
-/// What `node` must know: its own tasks, ended ones too; the networks that those which have not
-/// ended attach to, with every endpoint and service there; and, because every node answers every
+/// What `node` must know: its own tasks, ended ones too; the secrets and configs of those which have
+/// not ended; the networks that those attach to, with every endpoint and service there; and, because every node answers every
 /// published port, all of those and all nodes. Nothing of other networks.
 pub fn assignments_for(view: &State, node: NodeId) -> BTreeMap<AssignmentKey, Assignment> {
     let own = networks_of(view, node);
     let networks = own.iter().flat_map(|id| of_network(view, *id));
+    let materials = materials_of(view, node);
+    let materials = materials.iter().filter_map(|of| material(view, *of));
     tasks(view, node)
         .chain(networks)
+        .chain(materials)
         .chain(common(view))
         .map(|assignment| (assignment.key(), assignment))
         .collect()
@@ -70,6 +75,31 @@ pub(super) fn networks_of(view: &State, node: NodeId) -> BTreeSet<NetworkId> {
         .filter(|task| place(task).is_some() && !task.status.state.is_terminal())
         .flat_map(|task| task.addresses.keys().copied())
         .collect()
+}
+
+/// A version of a secret or config.
+pub(super) type Version = (MaterialId, u64);
+
+/// The secrets and configs that a node's tasks use, until they have ended.
+pub(super) fn materials_of(view: &State, node: NodeId) -> BTreeSet<Version> {
+    view.tasks_of_node(node)
+        .filter(|task| place(task).is_some() && !task.status.state.is_terminal())
+        .flat_map(|task| &task.spec.files)
+        .map(|file| (file.material, file.version))
+        .collect()
+}
+
+/// A secret or config in one version.
+pub(super) fn material(view: &State, (id, number): Version) -> Option<Assignment> {
+    let material = view.material(id)?;
+    Some(Assignment::Material(MaterialRecord {
+        kind: material.kind,
+        id,
+        version: number,
+        name: material.spec.name.clone(),
+        template: material.spec.template,
+        data: material.versions.get(&number)?.data.clone(),
+    }))
 }
 
 /// The node that has a task. One that only belongs on a node is not there before it is assigned.

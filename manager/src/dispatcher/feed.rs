@@ -1,8 +1,11 @@
 //! What an agent was told so far, and what to tell it next. Pure.
 
+use crate::dispatcher::assignment::Version;
 use crate::dispatcher::assignment::assignments_for;
 use crate::dispatcher::assignment::diff;
 use crate::dispatcher::assignment::managers;
+use crate::dispatcher::assignment::material;
+use crate::dispatcher::assignment::materials_of;
 use crate::dispatcher::assignment::networks_of;
 use crate::dispatcher::assignment::of_network;
 use crate::dispatcher::assignment::tasks;
@@ -28,6 +31,8 @@ pub(super) struct Feed {
     seen: View,
     /// The networks that the node is on, in that state.
     networks: BTreeSet<NetworkId>,
+    /// The secrets and configs that its tasks use, in that state.
+    materials: BTreeSet<Version>,
     managers: Vec<SocketAddr>,
     /// The last revision the agent was told.
     told: u64,
@@ -38,12 +43,15 @@ impl Feed {
     pub(super) fn begin(node: NodeId, view: View, common: &[Assignment]) -> (Feed, Assignments) {
         let networks = networks_of(&view, node);
         let managers = managers(&view);
+        let materials = materials_of(&view, node);
+        let used = materials.iter().filter_map(|of| material(&view, *of));
         let own = networks.iter().flat_map(|id| of_network(&view, *id));
         let snapshot = Assignments {
             revision: view.revision(),
             snapshot: true,
             upserts: tasks(&view, node)
                 .chain(own)
+                .chain(used)
                 .chain(common.iter().cloned())
                 .collect(),
             removals: Vec::new(),
@@ -54,6 +62,7 @@ impl Feed {
             node,
             seen: view,
             networks,
+            materials,
             managers,
             told,
         };
@@ -140,6 +149,14 @@ impl Feed {
             let kept = self.networks.intersection(&networks);
             pending.extend(kept.flat_map(|id| pieces(news.networks.get(id))));
             self.networks = networks;
+            let materials = materials_of(&step.new, self.node);
+            let lost = self.materials.difference(&materials);
+            let gone = lost.map(|(id, version)| AssignmentKey::Material(*id, *version));
+            pending.extend(gone.map(|key| (key, None)));
+            let gained = materials.difference(&self.materials);
+            let told = gained.filter_map(|of| material(&step.new, *of));
+            pending.extend(told.map(|piece| (piece.key(), Some(piece))));
+            self.materials = materials;
         } else {
             let kept = self.networks.iter();
             pending.extend(kept.flat_map(|id| pieces(news.networks.get(id))));
@@ -159,6 +176,7 @@ impl Feed {
         pending.extend(upserts.into_iter().map(|piece| (piece.key(), Some(piece))));
         pending.extend(removals.into_iter().map(|key| (key, None)));
         self.networks = networks_of(view, self.node);
+        self.materials = materials_of(view, self.node);
         self.managers = managers(view);
         self.seen = Arc::clone(view);
     }

@@ -1,5 +1,6 @@
 //! What a step from one state to a later one means for nodes. Computed once for all sessions. Pure.
 
+use crate::dispatcher::assignment::Version;
 use crate::dispatcher::assignment::backend;
 use crate::dispatcher::assignment::endpoint;
 use crate::dispatcher::assignment::managers;
@@ -36,7 +37,7 @@ pub(super) struct News {
     pub(super) networks: BTreeMap<NetworkId, Vec<Piece>>,
     /// For one node: its own tasks.
     pub(super) nodes: BTreeMap<NodeId, Vec<Piece>>,
-    /// Nodes whose tasks may attach to other networks than before.
+    /// Nodes whose tasks may attach to other networks, or use other secrets and configs, than before.
     pub(super) moved: BTreeSet<NodeId>,
     /// Managers, or their addresses, changed.
     pub(super) managers: bool,
@@ -63,6 +64,8 @@ impl News {
                 }
                 ObjectKey::Service(id) => digest.service(*id),
                 ObjectKey::Cluster => digest.cluster(),
+                // Its versions never change; which of them a node has follows from its tasks.
+                ObjectKey::Material(..) => {}
             }
         }
         digest.endpoints();
@@ -221,8 +224,13 @@ impl Digest<'_> {
     }
 }
 
-/// Where a task attaches its node to.
-fn attached(task: Option<&Arc<Task>>) -> Option<(NodeId, Vec<NetworkId>)> {
+/// Where a task attaches its node to, and what it needs there.
+fn attached(task: Option<&Arc<Task>>) -> Option<(NodeId, Vec<NetworkId>, Vec<Version>)> {
     let task = task.filter(|task| !task.status.state.is_terminal())?;
-    Some((place(task)?, task.addresses.keys().copied().collect()))
+    let files = task.spec.files.iter();
+    Some((
+        place(task)?,
+        task.addresses.keys().copied().collect(),
+        files.map(|file| (file.material, file.version)).collect(),
+    ))
 }

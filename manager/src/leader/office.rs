@@ -135,6 +135,7 @@ impl Office {
             id: CommandId::from_entropy(self.entropy.bits()),
             at: self.clock.timestamp(),
             changes,
+            actor: None,
         };
         self.raft.propose_in_term(self.term, command.encode()).await
     }

@@ -5,6 +5,7 @@
 //! change instead of three, and nobody waits for two commits in between.
 
 use crate::allocator::Allocator;
+use crate::material;
 use crate::orchestrator::Orchestrator;
 use crate::scheduler::Scheduler;
 use crate::store::ChangeSet;
@@ -53,6 +54,7 @@ impl Planner {
         });
         self.allocator.follow(state, changed.as_ref());
         self.scheduler.follow(state, changed.as_ref());
+        let whole = changed.is_none();
         let keys = changed.map(|changed| changed.into_iter().collect::<Vec<_>>());
         self.orchestrator.follow(state, keys.as_deref());
         let plan = self.orchestrator.plan(now, new_id);
@@ -97,6 +99,10 @@ impl Planner {
         }
         let mut changes: Vec<Change> = complete.into_iter().map(Change::update).collect();
         changes.extend(merge(plan.changes, decided));
+        // Nobody waits for it: often enough when everything is looked at.
+        if whole {
+            changes.extend(material::forgotten(state));
+        }
         Round {
             changes,
             wake_at: [plan.wake_at, placed.wake_at].into_iter().flatten().min(),

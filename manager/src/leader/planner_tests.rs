@@ -32,6 +32,7 @@ impl Rig {
             id: CommandId::from_entropy(u128::from(index)),
             at: Timestamp::from_millis(1),
             changes,
+            actor: None,
         };
         self.store.apply(index, &command).unwrap();
     }

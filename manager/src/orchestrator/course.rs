@@ -80,6 +80,18 @@ pub fn updated(old: &Service, spec: ServiceSpec) -> Service {
     service
 }
 
+/// `old` with other versions of the secrets and configs it uses: what runs rolls over to them. A job
+/// goes on with its run, and tasks it makes from now on have them.
+pub fn refreshed(old: &Service, spec: ServiceSpec) -> Service {
+    match spec.mode.is_job() {
+        true => Service {
+            spec,
+            ..old.clone()
+        },
+        false => updated(old, spec),
+    }
+}
+
 /// `old` on its way back to the spec before.
 ///
 /// # Errors

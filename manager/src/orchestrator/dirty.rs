@@ -73,7 +73,7 @@ pub fn affected(before: &State, after: &State, changed: &[ObjectKey]) -> Dirty {
             ObjectKey::Node(id) => {
                 nodes.insert(id);
             }
-            ObjectKey::Cluster | ObjectKey::Network(_) => {}
+            ObjectKey::Cluster | ObjectKey::Network(_) | ObjectKey::Material(..) => {}
         }
     }
     nodes.retain(|id| matters(before, after, *id));

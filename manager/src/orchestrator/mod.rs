@@ -47,6 +47,7 @@ pub use count::Count;
 pub use count::count;
 pub use course::NoPrevious;
 pub use course::first_run;
+pub use course::refreshed;
 pub use course::rolled_back;
 pub use course::updated;
 pub use dirty::Agenda;

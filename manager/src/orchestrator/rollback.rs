@@ -42,6 +42,16 @@ pub(super) fn automatic(
     {
         return Err(format!("network {} of the previous spec is gone", gone.id));
     }
+    let gone = spec.task.files.iter().find(|file| {
+        let material = state.material(file.material);
+        material.is_none_or(|material| !material.versions.contains_key(&file.version))
+    });
+    if let Some(gone) = gone {
+        return Err(format!(
+            "{} {} of the previous spec is gone",
+            gone.kind, gone.name
+        ));
+    }
     let mut vips = service.vips.clone();
     let by_vip = spec.endpoint_mode == EndpointMode::Vip;
     vips.retain(|id, _| by_vip && spec.task.networks.iter().any(|net| net.id == *id));

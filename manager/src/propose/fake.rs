@@ -1,5 +1,6 @@
 //! A proposer over a store in memory, for tests of whoever proposes.
 
+use crate::acting;
 use crate::propose::BoxFuture;
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
@@ -92,6 +93,7 @@ impl FakeProposer {
         let command = Command {
             id,
             at: Timestamp::from_millis(1_000 * i64::try_from(index).unwrap()),
+            actor: acting::stamp(&self.store.view(), crate::fixture::node_id(1), &changes),
             changes,
         };
         Ok(self.store.apply(index, &command)?)

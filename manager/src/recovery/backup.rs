@@ -163,7 +163,11 @@ impl Backup {
         let snapshot = StoreSnapshot::decode(snapshot).map_err(BackupError::Content)?;
         let cluster = snapshot.objects.iter().find_map(|object| match object {
             Object::Cluster(cluster) => Some(cluster.id),
-            Object::Node(_) | Object::Network(_) | Object::Service(_) | Object::Task(_) => None,
+            Object::Node(_)
+            | Object::Network(_)
+            | Object::Service(_)
+            | Object::Task(_)
+            | Object::Material(_) => None,
         });
         Ok(Backup {
             cluster: cluster.ok_or(BackupError::Empty)?,

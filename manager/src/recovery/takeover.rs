@@ -1,5 +1,6 @@
 //! What the state becomes when one manager takes it over. Pure.
 
+use crate::acting;
 use crate::allocator::AllocateError;
 use crate::allocator::choose_node_number;
 use crate::ca::new_node;
@@ -98,6 +99,7 @@ pub fn take_over(state: &State, founder: &Founder) -> Result<TakenOver, TakeOver
     let command = Command {
         id: CommandId::from_entropy(founder.id),
         at: founder.at,
+        actor: acting::stamp(state, founder.node, &changes),
         changes,
     };
     let applied = apply(state, index, &command);

@@ -1,5 +1,7 @@
 //! A whole manager over real connections.
 
+mod audit;
+
 use crate::ca::Founding;
 use crate::ca::bootstrap;
 use crate::fixture;
@@ -86,8 +88,13 @@ async fn founded(dir: &Path) -> World {
 impl World {
     /// A worker that joined, speaking to the manager.
     async fn worker(&self) -> MembershipClient<tonic::transport::Channel> {
+        self.worker_at(2).await
+    }
+
+    /// As [`World::worker`], with this number in its name and address.
+    async fn worker_at(&self, n: u16) -> MembershipClient<tonic::transport::Channel> {
         let key = PrivateKey::generate().unwrap();
-        let node = fixture::node(2);
+        let node = fixture::node(n);
         let request = wire::IssueRequest {
             token: self.token.clone(),
             csr_der: certificate_request(&key).unwrap(),

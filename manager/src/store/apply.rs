@@ -11,9 +11,12 @@ use weft_proto::command::CommandResult;
 use weft_proto::command::Conflict;
 use weft_proto::command::ConflictKind;
 use weft_proto::command::Expect;
+use weft_proto::object::Material;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
+use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
+use weft_proto::spec::TaskSpec;
 use weft_proto::time::Timestamp;
 
 /// What applying a command made of a state.
@@ -68,7 +71,12 @@ impl State {
         if let Some(outcome) = self.outcome(command.id) {
             return (outcome.clone(), Vec::new());
         }
-        let Command { id, at, changes } = command;
+        let Command {
+            id,
+            at,
+            changes,
+            actor,
+        } = command;
         // A single change is checked before it is made; only of several may some have been made.
         let before = (changes.len() > 1).then(|| self.clone());
         let last = self.revision();
@@ -86,6 +94,9 @@ impl State {
                     return (Err(conflict), Vec::new());
                 }
             }
+        }
+        if let Some(actor) = actor {
+            self.witness(revision, at, actor);
         }
         let result = Ok(revision);
         self.remember(AppliedCommand { id, at, result });
@@ -118,7 +129,7 @@ fn apply_change(
                 created_at,
                 updated_at: at,
             };
-            let item = Item::from(state.share(object).with_meta(meta));
+            let item = Item::from(stamped(state.share(object), at).with_meta(meta));
             let claims = claims_of(&item);
             check_claims(state, key, &claims)?;
             check_rules(state, &item)?;
@@ -129,6 +140,17 @@ fn apply_change(
             Ok(Some(Step::Put(item)))
         }
     }
+}
+
+/// A new version of a secret or config begins when it becomes state.
+fn stamped(mut object: Object, now: Timestamp) -> Object {
+    if let Object::Material(material) = &mut object {
+        let new = material.versions.values_mut();
+        for version in new.filter(|version| version.at == Timestamp::default()) {
+            version.at = now;
+        }
+    }
+    object
 }
 
 fn check(state: &State, key: ObjectKey, expect: Expect) -> Result<(), Conflict> {
@@ -181,7 +203,34 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             }),
             Some(_) | None => Ok(()),
         },
+        Item::Material(material) => check_material(state, material),
         Item::Cluster(_) | Item::Node(_) | Item::Service(_) => Ok(()),
+    }
+}
+
+/// Each version has data, and a new one is of all that use it: a service that came meanwhile must
+/// not be left behind.
+fn check_material(state: &State, material: &Material) -> Result<(), Conflict> {
+    let refuse = |kind, message| Err(Conflict { kind, message });
+    let mut versions = material.versions.iter();
+    if let Some((number, _)) = versions.find(|(_, version)| version.data.bytes().is_empty()) {
+        let message = format!("version {number} of {} has no data", material.key());
+        return refuse(ConflictKind::Invalid, message);
+    }
+    let old = state.material(material.id);
+    if old.is_none_or(|old| old.current() == material.current()) {
+        return Ok(());
+    }
+    let behind = state.services().find(|service| {
+        let mut files = service.spec.task.files.iter();
+        files.any(|file| file.material == material.id && file.version != material.current())
+    });
+    match behind {
+        None => Ok(()),
+        Some(service) => refuse(
+            ConflictKind::Version,
+            format!("service {} began to use it meanwhile", service.spec.name),
+        ),
     }
 }
 
@@ -210,26 +259,29 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
     match key {
         ObjectKey::Cluster => Err(invalid("the cluster itself cannot be removed".to_owned())),
         ObjectKey::Network(id) => {
-            let user = state
-                .services()
-                .find(|service| service.spec.task.networks.iter().any(|net| net.id == id));
-            let task = state.tasks().find(|task| {
-                !task.status.state.is_terminal() && task.spec.networks.iter().any(|n| n.id == id)
-            });
-            match (user, task) {
-                (Some(service), _) => Err(invalid(format!(
-                    "it is used by service {}",
-                    service.spec.name
-                ))),
-                (None, Some(task)) => Err(invalid(format!(
-                    "it is used by task {}, which is still stopping",
-                    task.name()
-                ))),
-                (None, None) => Ok(()),
-            }
+            let uses = |spec: &TaskSpec| spec.networks.iter().any(|net| net.id == id);
+            user(state, uses).map_or(Ok(()), |user| Err(invalid(user)))
+        }
+        ObjectKey::Material(_, id) => {
+            let uses = |spec: &TaskSpec| spec.files.iter().any(|file| file.material == id);
+            user(state, uses).map_or(Ok(()), |user| Err(invalid(user)))
         }
         ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) => Ok(()),
     }
+}
+
+/// Who uses something, in words.
+fn user(state: &State, uses: impl Fn(&TaskSpec) -> bool) -> Option<String> {
+    let service = state.services().find(|service| uses(&service.spec.task));
+    if let Some(service) = service {
+        return Some(format!("it is used by service {}", service.spec.name));
+    }
+    let mut tasks = state.tasks();
+    let task = tasks.find(|task| !task.status.state.is_terminal() && uses(&task.spec))?;
+    Some(format!(
+        "it is used by task {}, which is still stopping",
+        task.name()
+    ))
 }
 
 /// An object as people know it.
@@ -245,6 +297,9 @@ fn describe(state: &State, key: ObjectKey) -> String {
             .node(id)
             .map(|node| format!("node {}", node.description.hostname)),
         ObjectKey::Task(id) => state.task(id).map(|task| format!("task {}", task.name())),
+        ObjectKey::Material(kind, id) => state
+            .material(id)
+            .map(|material| format!("{kind} {}", material.spec.name)),
         ObjectKey::Cluster => None,
     }
     .unwrap_or_else(|| key.to_string())

@@ -11,6 +11,8 @@ use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
+use weft_proto::spec::MaterialKind;
+use weft_proto::spec::MaterialName;
 use weft_proto::spec::Protocol;
 
 /// Something that one object has for itself.
@@ -32,6 +34,8 @@ pub enum Claim {
     RaftId(u64),
     /// A task's address in the ingress pool.
     IngressAddress(Ipv4Addr),
+    /// A name of a secret or a config.
+    MaterialName(MaterialKind, MaterialName),
 }
 
 impl Claim {
@@ -45,7 +49,8 @@ impl Claim {
             | Claim::Vni(_)
             | Claim::NodeNumber(_)
             | Claim::RaftId(_)
-            | Claim::IngressAddress(_) => None,
+            | Claim::IngressAddress(_)
+            | Claim::MaterialName(..) => None,
         }
     }
 }
@@ -61,6 +66,7 @@ impl fmt::Display for Claim {
             Claim::NodeNumber(number) => write!(f, "node number {number}"),
             Claim::RaftId(id) => write!(f, "raft id {id}"),
             Claim::IngressAddress(addr) => write!(f, "ingress address {addr}"),
+            Claim::MaterialName(kind, name) => write!(f, "the {kind} name {name}"),
         }
     }
 }
@@ -93,6 +99,10 @@ pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
                 .iter()
                 .filter_map(|port| Some(Claim::PublishedPort(port.protocol, port.published?)));
             [name].into_iter().chain(vips).chain(ports).collect()
+        }
+        Item::Material(material) => {
+            let name = material.spec.name.clone();
+            vec![Claim::MaterialName(material.kind, name)]
         }
         Item::Task(task) if task.status.state.is_terminal() => Vec::new(),
         Item::Task(task) => {

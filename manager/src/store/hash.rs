@@ -7,12 +7,12 @@ use prost::Message;
 use weft_proto::wire;
 
 /// Changed whenever what is hashed changes, so that releases that differ never look diverged.
-const LAYOUT: &[u8] = b"weft state 2";
+const LAYOUT: &[u8] = b"weft state 3";
 
 impl State {
     /// SHA-256 over everything that is replicated: all objects by kind and identifier, the
-    /// commands applied lately and the nodes that were removed, oldest first. Replicas at one revision have one hash. Walks the
-    /// whole state: not for the path of a request.
+    /// commands applied lately, the nodes that were removed and the audit log, oldest first. Replicas
+    /// at one revision have one hash. Walks the whole state: not for the path of a request.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Context::new(&SHA256);
         hash.update(LAYOUT);
@@ -28,6 +28,10 @@ impl State {
         record(&mut hash, &wire::AppliedCommand::default());
         for node in self.removed_in_order() {
             record(&mut hash, &wire::RemovedNode::from(&**node));
+        }
+        record(&mut hash, &wire::RemovedNode::default());
+        for one in self.audit() {
+            record(&mut hash, &wire::AuditRecord::from(&**one));
         }
         let digest = hash.finish();
         let mut bytes = [0; 32];
@@ -58,6 +62,7 @@ mod tests {
             id: CommandId::from_entropy(n.into()),
             at: Timestamp::from_millis(1),
             changes: vec![Change::create(network(n))],
+            actor: None,
         }
     }
 

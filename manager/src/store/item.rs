@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use weft_proto::object::Cluster;
+use weft_proto::object::Material;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -9,6 +10,7 @@ use weft_proto::object::Object;
 use weft_proto::object::ObjectKey;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
+use weft_proto::spec::MaterialKind;
 use weft_proto::wire;
 use weft_proto::wire::object::Kind;
 
@@ -25,6 +27,8 @@ pub enum Item {
     Service(Arc<Service>),
     /// A task.
     Task(Arc<Task>),
+    /// A secret or a config.
+    Material(Arc<Material>),
 }
 
 impl Item {
@@ -36,6 +40,7 @@ impl Item {
             Item::Network(network) => ObjectKey::Network(network.id),
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
+            Item::Material(material) => material.key(),
         }
     }
 
@@ -47,6 +52,7 @@ impl Item {
             Item::Network(network) => network.meta,
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
+            Item::Material(material) => material.meta,
         }
     }
 
@@ -58,6 +64,7 @@ impl Item {
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
+            Item::Material(material) => material.spec.name.to_string(),
         }
     }
 }
@@ -70,6 +77,7 @@ impl From<Object> for Item {
             Object::Network(network) => Item::Network(Arc::new(network)),
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
+            Object::Material(material) => Item::Material(Arc::new(material)),
         }
     }
 }
@@ -83,6 +91,7 @@ impl From<&Item> for Object {
             Item::Network(network) => Object::Network(Network::clone(network)),
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
+            Item::Material(material) => Object::Material(Material::clone(material)),
         }
     }
 }
@@ -96,6 +105,10 @@ impl From<&Item> for wire::Object {
             Item::Network(network) => Kind::Network((&**network).into()),
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
+            Item::Material(material) => match material.kind {
+                MaterialKind::Secret => Kind::Secret((&**material).into()),
+                MaterialKind::Config => Kind::Config((&**material).into()),
+            },
         };
         wire::Object { kind: Some(kind) }
     }

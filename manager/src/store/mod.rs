@@ -4,6 +4,7 @@
 //! a consistent state at one revision, which costs nothing to take and never blocks a writer.
 
 mod apply;
+mod audit;
 mod claim;
 mod hash;
 mod history;
@@ -17,6 +18,7 @@ mod tests;
 pub use apply::Applied;
 pub use apply::Step;
 pub use apply::apply;
+pub use audit::AUDIT_RECORDS;
 pub use claim::Claim;
 pub use history::ChangeSet;
 pub use history::Delta;

@@ -14,14 +14,17 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
+use weft_proto::audit::AuditRecord;
 use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
+use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
 use weft_proto::object::Object;
@@ -59,6 +62,7 @@ pub struct State {
     networks: Table<NetworkId, Network>,
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
+    materials: Table<MaterialId, Material>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -67,6 +71,7 @@ pub struct State {
     removed: RedBlackTreeMapSync<NodeId, Arc<RemovedNode>>,
     removed_order: QueueSync<NodeId>,
     resting: RedBlackTreeMapSync<(NetworkId, IpAddr), NodeId>,
+    pub(super) audit: QueueSync<Arc<AuditRecord>>,
 }
 
 impl State {
@@ -148,6 +153,16 @@ impl State {
         self.tasks.get(&id)
     }
 
+    /// All secrets and configs, by id.
+    pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
+        self.materials.values()
+    }
+
+    /// One secret or config.
+    pub fn material(&self, id: MaterialId) -> Option<&Arc<Material>> {
+        self.materials.get(&id)
+    }
+
     /// The tasks of a service, also of one that is gone.
     pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
         let (first, last) = (TaskId::from_entropy(0), last_task());
@@ -185,12 +200,14 @@ impl State {
             ObjectKey::Cluster
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
-            | ObjectKey::Service(_) => None,
+            | ObjectKey::Service(_)
+            | ObjectKey::Material(..) => None,
         })
     }
 
     /// The same object, but a task that is made after its service's spec shares that spec instead
-    /// of having one of its own: a hundred thousand tasks hold one.
+    /// of having one of its own: a hundred thousand tasks hold one. A version of a secret or config
+    /// that comes without its data keeps what it has: nobody sends it twice.
     pub(super) fn share(&self, object: Object) -> Object {
         match object {
             Object::Task(mut task) => {
@@ -211,6 +228,16 @@ impl State {
                 }
                 Object::Task(task)
             }
+            Object::Material(mut material) => {
+                let known = self.materials.get(&material.id);
+                for (number, version) in &mut material.versions {
+                    let known = known.and_then(|known| known.versions.get(number));
+                    if let (true, Some(known)) = (version.data.bytes().is_empty(), known) {
+                        version.data = known.data.clone();
+                    }
+                }
+                Object::Material(material)
+            }
             Object::Cluster(_) | Object::Node(_) | Object::Network(_) | Object::Service(_) => {
                 object
             }
@@ -230,6 +257,10 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).cloned().map(Item::Network),
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
+            ObjectKey::Material(kind, id) => {
+                let found = self.materials.get(&id).filter(|found| found.kind == kind);
+                found.cloned().map(Item::Material)
+            }
         }
     }
 
@@ -241,6 +272,7 @@ impl State {
             .chain(self.networks.values().cloned().map(Item::Network))
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
+            .chain(self.materials.values().cloned().map(Item::Material))
     }
 
     /// Commands applied lately, oldest first.
@@ -256,6 +288,7 @@ impl State {
             ObjectKey::Network(id) => self.networks.get(&id).map(|o| o.meta.version),
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
+            ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
         }
     }
 
@@ -271,6 +304,7 @@ impl State {
                 .removed_in_order()
                 .map(|node| RemovedNode::clone(node))
                 .collect(),
+            audit: self.audit().map(|one| AuditRecord::clone(one)).collect(),
         }
     }
 
@@ -303,6 +337,12 @@ impl State {
                 ..StoreSnapshot::default()
             })?;
         }
+        for record in self.audit() {
+            piece(StoreSnapshot {
+                audit: vec![AuditRecord::clone(record)],
+                ..StoreSnapshot::default()
+            })?;
+        }
         Ok(())
     }
 
@@ -327,6 +367,9 @@ impl State {
         }
         for node in piece.removed {
             self.bury(node);
+        }
+        for record in piece.audit {
+            self.witnessed(record);
         }
     }
 
@@ -371,6 +414,7 @@ impl State {
             Item::Network(network) => self.networks.insert_mut(network.id, network),
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
+            Item::Material(material) => self.materials.insert_mut(material.id, material),
         }
     }
 
@@ -410,6 +454,7 @@ impl State {
                 }
                 self.tasks.remove_mut(&task.id);
             }
+            Item::Material(material) => _ = self.materials.remove_mut(&material.id),
         }
         Some(item)
     }

@@ -12,6 +12,7 @@ fn command(id: u128, changes: Vec<Change>) -> Command {
         id: CommandId::from_entropy(id),
         at: Timestamp::from_millis(5),
         changes,
+        actor: None,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::convert::MAX_REPLICAS;
 use crate::convert::MAX_STOP_GRACE;
 use crate::id::ClusterId;
 use crate::id::CommandId;
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
@@ -13,8 +14,11 @@ use crate::id::TaskId;
 use crate::name::Name;
 use crate::object::Cluster;
 use crate::object::ClusterSettings;
+use crate::object::Data;
 use crate::object::JobRun;
 use crate::object::ManagerStatus;
+use crate::object::Material;
+use crate::object::MaterialVersion;
 use crate::object::Meta;
 use crate::object::Network;
 use crate::object::Node;
@@ -29,8 +33,13 @@ use crate::spec::Availability;
 use crate::spec::Constraint;
 use crate::spec::EndpointMode;
 use crate::spec::FailureAction;
+use crate::spec::FileRef;
 use crate::spec::Generic;
+use crate::spec::Hostname;
 use crate::spec::Labels;
+use crate::spec::MaterialKind;
+use crate::spec::MaterialName;
+use crate::spec::MaterialSpec;
 use crate::spec::Mode;
 use crate::spec::NetworkRef;
 use crate::spec::NetworkSpec;
@@ -70,7 +79,7 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(cluster_id: ClusterId, command_id: CommandId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
+ids!(cluster_id: ClusterId, command_id: CommandId, material_id: MaterialId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
 
 pub(super) fn name() -> impl Strategy<Value = Name> {
     "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?".prop_map(|text| text.parse().unwrap())
@@ -255,6 +264,75 @@ pub(super) fn network() -> impl Strategy<Value = Network> {
     )
 }
 
+pub(super) fn material_kind() -> impl Strategy<Value = MaterialKind> {
+    select(vec![MaterialKind::Secret, MaterialKind::Config])
+}
+
+pub(super) fn material_name() -> impl Strategy<Value = MaterialName> {
+    "[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,20}[a-zA-Z0-9])?".prop_map(|text| text.parse().unwrap())
+}
+
+pub(super) fn data() -> impl Strategy<Value = Data> {
+    vec(any::<u8>(), 0..9).prop_map(Data::new)
+}
+
+pub(super) fn material() -> impl Strategy<Value = Material> {
+    let spec = (material_name(), labels(), any::<bool>()).prop_map(|(name, labels, template)| {
+        MaterialSpec {
+            name,
+            labels,
+            template,
+        }
+    });
+    let version = (at(), data()).prop_map(|(at, data)| MaterialVersion { at, data });
+    let versions = btree_map(1..=u64::MAX, version, 1..3);
+    (meta(), material_id(), material_kind(), spec, versions).prop_map(
+        |(meta, id, kind, spec, versions)| Material {
+            meta,
+            id,
+            kind,
+            spec,
+            versions,
+        },
+    )
+}
+
+fn files() -> impl Strategy<Value = Vec<FileRef>> {
+    let what = (
+        material_kind(),
+        material_id(),
+        material_name(),
+        any::<u64>(),
+    );
+    let owner = (any::<u32>(), any::<u32>(), 0..=0o777u32);
+    btree_map("/[a-z]{1,4}(/[a-z]{1,4})?", (what, owner), 0..3).prop_map(|files| {
+        let file = |(target, (what, owner)): (String, _)| {
+            let ((kind, material, name, version), (uid, gid, mode)) = (what, owner);
+            FileRef {
+                kind,
+                material,
+                name,
+                version,
+                target,
+                uid,
+                gid,
+                mode,
+            }
+        };
+        let mut files: Vec<FileRef> = files.into_iter().map(file).collect();
+        let inside = |inner: &str, outer: &str| inner.starts_with(&format!("{outer}/"));
+        let all = files.clone();
+        files.retain(|file| !all.iter().any(|other| inside(&file.target, &other.target)));
+        files
+    })
+}
+
+fn hostname() -> impl Strategy<Value = Hostname> {
+    let template = Just("{{.Node.Hostname}}-{{.Task.Slot}}".to_owned());
+    prop_oneof![name().prop_map(|name| name.to_string()), template]
+        .prop_map(|text| text.parse().unwrap())
+}
+
 fn restart() -> impl Strategy<Value = RestartPolicy> {
     let condition = select(vec![
         RestartCondition::None,
@@ -311,7 +389,8 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
         vec("[A-Z]{1,4}=\\PC{0,8}", 0..3),
         option::of("/[a-z/]{0,8}"),
         option::of("[a-z]{1,8}"),
-        option::of(name()),
+        option::of(hostname()),
+        (files(), labels()),
     );
     let place = (
         resources(),
@@ -335,6 +414,8 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
         working_dir: run.2,
         user: run.3,
         hostname: run.4,
+        files: run.5.0,
+        template_labels: run.5.1,
         limits: place.0,
         reservations: place.1,
         constraints: place.2,

@@ -5,10 +5,13 @@ use crate::assignment::AssignmentKey;
 use crate::assignment::Assignments;
 use crate::assignment::Backend;
 use crate::assignment::EndpointRecord;
+use crate::assignment::MaterialRecord;
 use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
+use crate::audit::Actor;
+use crate::audit::AuditRecord;
 use crate::command::AppliedCommand;
 use crate::command::Change;
 use crate::command::Command;
@@ -84,6 +87,7 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         network().prop_map(Object::from),
         service().prop_map(Object::from),
         task().prop_map(Object::from),
+        material().prop_map(Object::from),
     ]
 }
 
@@ -94,6 +98,7 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         network_id().prop_map(ObjectKey::Network),
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
+        (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
     ]
 }
 
@@ -113,11 +118,31 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+fn actor() -> impl Strategy<Value = Actor> {
+    (text(), text(), text(), text()).prop_map(|(identity, origin, call, summary)| Actor {
+        identity,
+        origin,
+        call,
+        summary,
+    })
+}
+
+fn audit_record() -> impl Strategy<Value = AuditRecord> {
+    (any::<u64>(), at(), actor()).prop_map(|(revision, at, actor)| AuditRecord {
+        revision,
+        at,
+        actor,
+    })
+}
+
 pub(super) fn command() -> impl Strategy<Value = Command> {
-    (command_id(), any::<i64>(), vec(change(), 0..4)).prop_map(|(id, at, changes)| Command {
+    let who = option::of(actor());
+    let all = (command_id(), any::<i64>(), vec(change(), 0..4), who);
+    all.prop_map(|(id, at, changes, actor)| Command {
         id,
         at: Timestamp::from_millis(at),
         changes,
+        actor,
     })
 }
 
@@ -157,13 +182,17 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
         vec(object(), 0..4),
         recent,
         vec(removed, 0..4),
+        vec(audit_record(), 0..4),
     );
-    all.prop_map(|(revision, objects, recent, removed)| StoreSnapshot {
-        revision,
-        objects,
-        recent,
-        removed,
-    })
+    all.prop_map(
+        |(revision, objects, recent, removed, audit)| StoreSnapshot {
+            revision,
+            objects,
+            recent,
+            removed,
+            audit,
+        },
+    )
 }
 
 fn network_record() -> impl Strategy<Value = NetworkRecord> {
@@ -237,6 +266,20 @@ fn peer_record() -> impl Strategy<Value = PeerRecord> {
     )
 }
 
+fn material_record() -> impl Strategy<Value = MaterialRecord> {
+    let what = (material_kind(), material_id(), any::<u64>());
+    (what, material_name(), any::<bool>(), data()).prop_map(
+        |((kind, id, version), name, template, data)| MaterialRecord {
+            kind,
+            id,
+            version,
+            name,
+            template,
+            data,
+        },
+    )
+}
+
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
     prop_oneof![
         task().prop_map(|task| Assignment::Task(Box::new(task))),
@@ -245,6 +288,7 @@ pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
         service_record().prop_map(Assignment::Service),
         published_record().prop_map(Assignment::Published),
         peer_record().prop_map(Assignment::Peer),
+        material_record().prop_map(Assignment::Material),
     ]
 }
 

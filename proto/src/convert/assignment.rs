@@ -6,6 +6,7 @@ use crate::assignment::Assignments;
 use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::material;
 use crate::convert::object::kind;
 use crate::convert::record;
 use crate::convert::task;
@@ -50,6 +51,7 @@ impl From<&Assignment> for wire::Assignment {
                 Assignment::Service(service) => Kind::Service(service.into()),
                 Assignment::Published(published) => Kind::Published(published.into()),
                 Assignment::Peer(peer) => Kind::Peer(peer.into()),
+                Assignment::Material(record) => Kind::Material(record.into()),
             }),
         }
     }
@@ -75,6 +77,9 @@ fn read_one(wire: wire::Assignment) -> Result<Assignment, ConvertError> {
         Kind::Peer(wire) => record::read_peer(wire)
             .map(Assignment::Peer)
             .map_err(|e| e.within("peer")),
+        Kind::Material(wire) => material::read_record(wire)
+            .map(Assignment::Material)
+            .map_err(|e| e.within("material")),
     }
 }
 
@@ -101,6 +106,10 @@ impl From<&AssignmentKey> for wire::AssignmentKey {
                     })
                 }
                 AssignmentKey::Peer(id) => KeyKind::Peer(id.to_string()),
+                AssignmentKey::Material(id, version) => KeyKind::Material(wire::MaterialKey {
+                    id: id.to_string(),
+                    version: *version,
+                }),
             }),
         }
     }
@@ -123,6 +132,9 @@ fn read_key(wire: wire::AssignmentKey) -> Result<AssignmentKey, ConvertError> {
             field::port("published.port", key.port)?,
         ),
         KeyKind::Peer(id) => AssignmentKey::Peer(field::parse("peer", &id)?),
+        KeyKind::Material(key) => {
+            AssignmentKey::Material(field::parse("material.id", &key.id)?, key.version)
+        }
     })
 }
 

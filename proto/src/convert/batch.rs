@@ -65,6 +65,7 @@ mod tests {
             id: CommandId::from_entropy(id),
             at: Timestamp::from_millis(1),
             changes: Vec::new(),
+            actor: None,
         }
         .encode()
     }
@@ -105,7 +106,7 @@ mod tests {
         fn no_command_looks_like_a_batch(id: u128, at: i64) {
             let at = Timestamp::from_millis(at);
             let id = CommandId::from_entropy(id);
-            let bytes = Command { id, at, changes: Vec::new() }.encode();
+            let bytes = Command { id, at, changes: Vec::new(), actor: None }.encode();
             prop_assert_ne!(bytes.first(), Some(&0));
         }
     }

@@ -46,6 +46,7 @@ impl From<&Command> for wire::Command {
             id: command.id.to_string(),
             at_ms: command.at.as_millis(),
             changes: command.changes.iter().map(Into::into).collect(),
+            actor: command.actor.as_ref().map(Into::into),
         }
     }
 }
@@ -55,6 +56,7 @@ fn read(wire: wire::Command) -> Result<Command, ConvertError> {
         id: field::parse("id", &wire.id)?,
         at: Timestamp::from_millis(wire.at_ms),
         changes: field::list("changes", wire.changes, read_change)?,
+        actor: wire.actor.map(Into::into),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::role::Role;
 use crate::spec::Availability;
 use crate::spec::EndpointMode;
 use crate::spec::FailureAction;
+use crate::spec::MaterialKind;
 use crate::spec::Protocol;
 use crate::spec::RestartCondition;
 use crate::spec::Runtime;
@@ -105,6 +106,11 @@ same_variants!(
         RollbackCompleted
     },
     "use a state of an update"
+);
+same_variants!(
+    wire::MaterialKind,
+    MaterialKind { Secret, Config },
+    "use secret or config"
 );
 same_variants!(wire::Runtime, Runtime { Process }, "use process");
 same_variants!(

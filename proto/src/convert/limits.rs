@@ -8,6 +8,11 @@ use std::time::Duration;
 pub const MAX_REPLICAS: u32 = 10_000;
 /// Longest time a task has to end: a node that is drained must become empty within a day.
 pub const MAX_STOP_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Largest secret or config, in bytes; the same as Swarm mode's. Each is sent whole, and kept in the
+/// memory of every manager.
+pub const MAX_MATERIAL_BYTES: usize = 500 << 10;
+/// Permissions that a file of a secret or config can have: those of owner, group and others.
+pub(super) const MAX_FILE_MODE: u32 = 0o777;
 /// Prefix lengths of an IPv4 subnet. A /29 holds a network address, a broadcast address, a virtual
 /// address and five tasks; nothing shorter than a /8 is free for private use (RFC 1918).
 pub const SUBNET_PREFIXES_V4: RangeInclusive<u8> = 8..=29;

@@ -4,6 +4,7 @@
 //! `TryFrom<wire::X> for Domain` with [`ConvertError`]. What passed the door can be acted on.
 
 mod assignment;
+mod audit;
 mod batch;
 mod cluster;
 mod command;
@@ -11,6 +12,7 @@ mod enums;
 mod error;
 mod field;
 mod limits;
+mod material;
 mod mode;
 mod network;
 mod node;
@@ -44,6 +46,7 @@ pub use command::encode_result;
 pub use error::ConvertError;
 pub use field::labels;
 pub use limits::INGRESS_PREFIXES;
+pub use limits::MAX_MATERIAL_BYTES;
 pub use limits::MAX_REPLICAS;
 pub use limits::MAX_STOP_GRACE;
 pub use limits::SUBNET_PREFIXES_V4;

@@ -4,6 +4,7 @@ use crate::convert::ConvertError;
 use crate::convert::cluster;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::material;
 use crate::convert::network;
 use crate::convert::node;
 use crate::convert::service;
@@ -11,6 +12,7 @@ use crate::convert::task;
 use crate::object::Meta;
 use crate::object::Object;
 use crate::object::ObjectKey;
+use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use crate::wire;
 use crate::wire::object::Kind;
@@ -45,6 +47,7 @@ impl From<&Object> for wire::Object {
                 Object::Network(network) => Kind::Network(network.into()),
                 Object::Service(service) => Kind::Service(service.into()),
                 Object::Task(task) => Kind::Task(task.into()),
+                Object::Material(material) => material::kind(material.kind, material.into()),
             }),
         }
     }
@@ -57,6 +60,8 @@ pub(super) fn read(wire: wire::Object) -> Result<Object, ConvertError> {
         Kind::Network(wire) => inner("network", network::read(wire)).map(Object::Network),
         Kind::Service(wire) => inner("service", service::read(wire)).map(Object::Service),
         Kind::Task(wire) => inner("task", task::read(wire)).map(Object::Task),
+        Kind::Secret(wire) => inner("secret", material::read(wire)).map(Object::Material),
+        Kind::Config(wire) => inner("config", material::read(wire)).map(Object::Material),
     }
 }
 
@@ -82,6 +87,8 @@ impl From<&ObjectKey> for wire::ObjectKey {
                 ObjectKey::Network(id) => KeyKind::Network(id.to_string()),
                 ObjectKey::Service(id) => KeyKind::Service(id.to_string()),
                 ObjectKey::Task(id) => KeyKind::Task(id.to_string()),
+                ObjectKey::Material(MaterialKind::Secret, id) => KeyKind::Secret(id.to_string()),
+                ObjectKey::Material(MaterialKind::Config, id) => KeyKind::Config(id.to_string()),
             }),
         }
     }
@@ -94,6 +101,12 @@ pub(super) fn read_key(wire: wire::ObjectKey) -> Result<ObjectKey, ConvertError>
         KeyKind::Network(id) => ObjectKey::Network(field::parse("network", &id)?),
         KeyKind::Service(id) => ObjectKey::Service(field::parse("service", &id)?),
         KeyKind::Task(id) => ObjectKey::Task(field::parse("task", &id)?),
+        KeyKind::Secret(id) => {
+            ObjectKey::Material(MaterialKind::Secret, field::parse("secret", &id)?)
+        }
+        KeyKind::Config(id) => {
+            ObjectKey::Material(MaterialKind::Config, field::parse("config", &id)?)
+        }
     })
 }
 

@@ -42,6 +42,7 @@ round_trips! {
     a_task_survives_a_round_trip: task() => Task;
     a_task_spec_survives_a_round_trip: task_spec() => TaskSpec;
     a_task_status_survives_a_round_trip: task_status() => TaskStatus;
+    a_material_survives_a_round_trip: material() => Material;
     an_object_survives_a_round_trip: object() => Object;
     a_key_survives_a_round_trip: key() => ObjectKey;
     an_assignment_survives_a_round_trip: assignment() => Assignment;

@@ -37,6 +37,7 @@ impl From<&StoreSnapshot> for wire::StoreSnapshot {
             objects: snapshot.objects.iter().map(Into::into).collect(),
             recent: snapshot.recent.iter().map(Into::into).collect(),
             removed: snapshot.removed.iter().map(Into::into).collect(),
+            audit: snapshot.audit.iter().map(Into::into).collect(),
         }
     }
 }
@@ -47,6 +48,7 @@ fn read(wire: wire::StoreSnapshot) -> Result<StoreSnapshot, ConvertError> {
         objects: field::list("objects", wire.objects, object::read)?,
         recent: field::list("recent", wire.recent, read_applied)?,
         removed: field::list("removed", wire.removed, read_removed)?,
+        audit: wire.audit.into_iter().map(Into::into).collect(),
     })
 }
 

@@ -115,6 +115,7 @@ mod tests {
             objects: Vec::new(),
             recent: (1..5).map(recent).collect(),
             removed: Vec::new(),
+            audit: Vec::new(),
         }
     }
 

@@ -4,10 +4,12 @@ use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::limits::MAX_STOP_GRACE;
+use crate::convert::material;
 use crate::convert::signal::signal_name;
 use crate::defaults;
 use crate::name::Name;
 use crate::spec::Constraint;
+use crate::spec::Hostname;
 use crate::spec::NetworkRef;
 use crate::spec::Resources;
 use crate::spec::RestartCondition;
@@ -31,7 +33,7 @@ impl From<&TaskSpec> for wire::TaskSpec {
             hostname: spec
                 .hostname
                 .as_ref()
-                .map(Name::to_string)
+                .map(Hostname::to_string)
                 .unwrap_or_default(),
             limits: Some(spec.limits.into()),
             reservations: Some(spec.reservations.into()),
@@ -50,6 +52,8 @@ impl From<&TaskSpec> for wire::TaskSpec {
                 .collect(),
             max_per_node: spec.max_per_node.map_or(0, NonZeroU32::get),
             reserved_generic: field::wire_generic(&spec.reserved_generic),
+            files: spec.files.iter().map(Into::into).collect(),
+            template_labels: field::wire_labels(&spec.template_labels),
         }
     }
 }
@@ -65,7 +69,7 @@ pub(super) fn read(wire: wire::TaskSpec) -> Result<TaskSpec, ConvertError> {
         env: field::list("env", wire.env, read_env)?,
         working_dir: field::optional("working_dir", &wire.working_dir, read_dir)?,
         user: field::optional("user", &wire.user, read_user)?,
-        hostname: field::optional("hostname", &wire.hostname, field::parse::<Name>)?,
+        hostname: field::optional("hostname", &wire.hostname, field::parse::<Hostname>)?,
         limits: wire.limits.unwrap_or_default().into(),
         reservations: wire.reservations.unwrap_or_default().into(),
         restart: match wire.restart {
@@ -85,6 +89,9 @@ pub(super) fn read(wire: wire::TaskSpec) -> Result<TaskSpec, ConvertError> {
         })?,
         max_per_node: NonZeroU32::new(wire.max_per_node),
         reserved_generic: field::generic("reserved_generic", wire.reserved_generic)?,
+        files: material::read_files(wire.files)?,
+        template_labels: field::labels(wire.template_labels)
+            .map_err(|error| error.within("template_labels"))?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The objects of the cluster's state.
 
 mod cluster;
+mod material;
 mod network;
 mod node;
 mod removed;
@@ -9,6 +10,9 @@ mod task;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
+pub use material::Data;
+pub use material::Material;
+pub use material::MaterialVersion;
 pub use network::Network;
 pub use node::ManagerStatus;
 pub use node::Node;
@@ -23,10 +27,12 @@ pub use service::UpdateStatus;
 pub use task::Task;
 pub use task::TaskStatus;
 
+use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::spec::MaterialKind;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
@@ -61,6 +67,8 @@ pub enum Object {
     Service(Service),
     /// A task.
     Task(Task),
+    /// A secret or a config.
+    Material(Material),
 }
 
 /// Which object.
@@ -76,6 +84,8 @@ pub enum ObjectKey {
     Service(ServiceId),
     /// A task.
     Task(TaskId),
+    /// A secret or a config.
+    Material(MaterialKind, MaterialId),
 }
 
 impl Object {
@@ -87,6 +97,7 @@ impl Object {
             Object::Network(network) => ObjectKey::Network(network.id),
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
+            Object::Material(material) => material.key(),
         }
     }
 
@@ -98,6 +109,7 @@ impl Object {
             Object::Network(network) => network.meta,
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
+            Object::Material(material) => material.meta,
         }
     }
 
@@ -110,6 +122,7 @@ impl Object {
             Object::Network(network) => network.meta = meta,
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
+            Object::Material(material) => material.meta = meta,
         }
         self
     }
@@ -123,6 +136,7 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Network(id) => write!(f, "network {id}"),
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
+            ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
         }
     }
 }
@@ -136,4 +150,4 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task);
+into_object!(Cluster, Node, Network, Service, Task, Material);

@@ -1,5 +1,7 @@
 //! What people ask for, validated: a value of these types can be acted on.
 
+mod hostname;
+mod material;
 mod mode;
 mod network;
 mod node;
@@ -9,6 +11,13 @@ mod service;
 mod task;
 mod update;
 
+pub use hostname::Hostname;
+pub use hostname::ParseHostnameError;
+pub use material::FileRef;
+pub use material::MaterialKind;
+pub use material::MaterialName;
+pub use material::MaterialSpec;
+pub use material::ParseMaterialNameError;
 pub use mode::Mode;
 pub use network::NetworkSpec;
 pub use node::Availability;

@@ -3,6 +3,9 @@
 use crate::id::NetworkId;
 use crate::name::Name;
 use crate::spec::Constraint;
+use crate::spec::FileRef;
+use crate::spec::Hostname;
+use crate::spec::Labels;
 use crate::spec::SpreadPreference;
 use serde::Deserialize;
 use serde::Serialize;
@@ -78,7 +81,7 @@ pub struct TaskSpec {
     /// The user it runs as; `None`: root.
     pub user: Option<String>,
     /// Its host name; `None`: the task's name.
-    pub hostname: Option<Name>,
+    pub hostname: Option<Hostname>,
     /// What it may use at most.
     pub limits: Resources,
     /// What its node must have free.
@@ -96,6 +99,12 @@ pub struct TaskSpec {
     /// What its node must have free of things that are only counted, by name.
     #[serde(default)]
     pub reserved_generic: Generic,
+    /// Secrets and configs that it finds as files; no two at one path, and none below another.
+    #[serde(default)]
+    pub files: Vec<FileRef>,
+    /// The labels of its service that placeholders of its environment, host name and files ask for.
+    #[serde(default)]
+    pub template_labels: Labels,
     /// The networks it attaches to.
     pub networks: Vec<NetworkRef>,
     /// The signal that asks it to end, by name (`SIGTERM`).

@@ -260,7 +260,12 @@ impl Book {
 fn content(object: &wire::Object) -> Option<(u32, Content)> {
     match object.kind.as_ref()? {
         Kind::Service(service) => register(service),
-        Kind::Cluster(_) | Kind::Node(_) | Kind::Network(_) | Kind::Task(_) => None,
+        Kind::Cluster(_)
+        | Kind::Node(_)
+        | Kind::Network(_)
+        | Kind::Task(_)
+        | Kind::Secret(_)
+        | Kind::Config(_) => None,
     }
 }
 
@@ -278,6 +283,14 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
             service.meta.as_ref()?.version,
         ),
         Kind::Task(task) => (format!("task/{}", task.id), task.meta.as_ref()?.version),
+        Kind::Secret(secret) => (
+            format!("secret/{}", secret.id),
+            secret.meta.as_ref()?.version,
+        ),
+        Kind::Config(config) => (
+            format!("config/{}", config.id),
+            config.meta.as_ref()?.version,
+        ),
     };
     let mut hasher = DefaultHasher::new();
     hasher.write(&object.encode_to_vec());
@@ -291,5 +304,7 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Network(id) => format!("network/{id}"),
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
+        KeyKind::Secret(id) => format!("secret/{id}"),
+        KeyKind::Config(id) => format!("config/{id}"),
     })
 }

@@ -176,12 +176,14 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
     let networks = state.networks().map(|net| ObjectKey::Network(net.id));
     let services = state.services().map(|one| ObjectKey::Service(one.id));
     let tasks = state.tasks().map(|task| ObjectKey::Task(task.id));
+    let materials = state.materials().map(|material| material.key());
     cluster
         .into_iter()
         .chain(nodes)
         .chain(networks)
         .chain(services)
         .chain(tasks)
+        .chain(materials)
 }
 
 /// An object that changed. The store says which, and not to what.

@@ -136,6 +136,8 @@ fn task(name: &str, on: u8, at: &[(u8, &str)]) -> Task {
             working_dir: None,
             user: None,
             hostname: None,
+            files: Vec::new(),
+            template_labels: std::collections::BTreeMap::new(),
             limits: defaults::RESOURCES,
             reservations: defaults::RESOURCES,
             restart: defaults::RESTART,

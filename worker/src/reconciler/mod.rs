@@ -21,7 +21,9 @@ use crate::task::NodeFacts;
 use crate::task::Step;
 use crate::task::View;
 use crate::task::launch;
+use crate::task::missing;
 use crate::task::next;
+use crate::task::refused;
 use crate::task::stop_policy;
 use problems::Problems;
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ use tracing::info;
 use weft_proto::TaskId;
 use weft_proto::defaults;
 use weft_proto::object::Task;
+use weft_proto::object::TaskStatus;
+use weft_proto::spec::FileRef;
 use weft_proto::task_state::TaskState;
 use weft_proto::time::Clock;
 
@@ -85,6 +89,8 @@ struct Memory {
     reported: TaskState,
     stop: StopPolicy,
     stuck_since: Option<Instant>,
+    /// The cluster was told that it waits for a secret or config.
+    lacks: bool,
 }
 
 impl<N: Network> Reconciler<N> {
@@ -187,6 +193,7 @@ impl<N: Network> Reconciler<N> {
                 reported: task.status.state,
                 stop: stop_policy(task),
                 stuck_since: None,
+                lacks: false,
             };
             let memory = tasks.entry(task.id).or_insert(fresh);
             memory.reported = memory.reported.max(task.status.state);
@@ -229,7 +236,30 @@ impl<N: Network> Reconciler<N> {
             match step {
                 Step::Wait => return reports,
                 Step::Start(netns) => {
-                    let mut launch = launch(task, netns, &self.parts.node);
+                    let lookup = |file: &FileRef| desired.material(file);
+                    if let Some(what) = missing(task, &lookup) {
+                        if !memory.lacks {
+                            memory.lacks = true;
+                            let status = lacks(memory.reported, &what, &*self.parts.clock);
+                            info!(task = %task.id, name = %task.name(), "{}", status.message);
+                            let task = task.id;
+                            reports.push(TaskReport { task, status });
+                        }
+                        return reports;
+                    }
+                    memory.lacks = false;
+                    let mut launch = match launch(task, netns, &self.parts.node, &lookup) {
+                        Ok(launch) => launch,
+                        Err(problem) => {
+                            let now = self.parts.clock.timestamp();
+                            let status = refused(problem, memory.reported, now);
+                            info!(task = %task.id, name = %task.name(), error = %status.error, "task refused");
+                            memory.reported = status.state;
+                            let task = task.id;
+                            reports.push(TaskReport { task, status });
+                            return reports;
+                        }
+                    };
                     if let Some(files) = task_files(desired, task.id, &self.parts.resolv_conf) {
                         (launch.hosts, launch.resolv_conf) = (files.hosts, files.resolv_conf);
                     }
@@ -262,6 +292,19 @@ impl<N: Network> Reconciler<N> {
             *applied = revision;
             changed
         });
+    }
+}
+
+/// A task that waits for what only a manager has.
+fn lacks(reported: TaskState, what: &str, clock: &dyn Clock) -> TaskStatus {
+    TaskStatus {
+        state: reported,
+        at: clock.timestamp(),
+        message: format!(
+            "waits for {what}: this node keeps no secrets on disk, a manager sends them"
+        ),
+        error: String::new(),
+        exit_code: None,
     }
 }
 

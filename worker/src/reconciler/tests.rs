@@ -13,7 +13,11 @@ use crate::runtime::fake::Call;
 use crate::runtime::fake::FakeRuntime;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use weft_proto::MaterialId;
+use weft_proto::assignment::MaterialRecord;
+use weft_proto::object::Data;
 use weft_proto::object::TaskStatus;
+use weft_proto::spec::MaterialKind;
 use weft_proto::task_state::DesiredState;
 use weft_proto::time::SystemClock;
 
@@ -328,4 +332,78 @@ async fn leaving_removes_every_task_and_network() {
     assert_eq!(clear(world.runtime.clone(), &mut network).await, [""; 0]);
     assert!(world.runtime.observe().is_empty());
     assert!(network.0.lock().cleared);
+}
+
+#[tokio::test]
+async fn a_task_waits_for_its_secrets_and_says_so_and_starts_with_them() {
+    let mut world = World::start();
+    let record = secret();
+    let mut wanted = desired(1, [using(&record)]);
+    world.desired.send_replace(Arc::new(wanted.clone()));
+    world.told(1, TaskState::Preparing).await;
+    let waits = world.told(1, TaskState::Preparing).await;
+    assert!(
+        waits.message.contains("waits for secret pw"),
+        "{}",
+        waits.message
+    );
+    assert_eq!(world.runtime.take_calls(), []);
+
+    wanted.revision = 2;
+    wanted.materials.insert((record.id, 1), record.clone());
+    world.desired.send_replace(Arc::new(wanted));
+    world.told(1, TaskState::Running).await;
+    let calls = world.runtime.take_calls();
+    let Some(Call::Prepare(launch)) = calls.first() else {
+        panic!("{calls:?}");
+    };
+    assert_eq!(launch.files[0].data, record.data);
+    assert!(!format!("{calls:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_task_whose_files_cannot_be_made_is_rejected() {
+    let mut world = World::start();
+    let record = MaterialRecord {
+        template: true,
+        data: Data::new(b"{{env \"GONE\"}}".to_vec()),
+        ..secret()
+    };
+    let mut wanted = desired(1, [using(&record)]);
+    wanted.materials.insert((record.id, 1), record);
+    world.desired.send_replace(Arc::new(wanted));
+    let status = world.told(1, TaskState::Rejected).await;
+    assert!(
+        status
+            .error
+            .contains("secret pw: the task has no env \"GONE\""),
+        "{}",
+        status.error
+    );
+}
+
+fn secret() -> MaterialRecord {
+    MaterialRecord {
+        kind: MaterialKind::Secret,
+        id: MaterialId::from_entropy(5),
+        version: 1,
+        name: "pw".parse().unwrap(),
+        template: false,
+        data: Data::new(b"hunter2".to_vec()),
+    }
+}
+
+fn using(record: &MaterialRecord) -> Task {
+    let mut task = task(1);
+    task.spec.files = vec![FileRef {
+        kind: record.kind,
+        material: record.id,
+        name: record.name.clone(),
+        version: 1,
+        target: "/run/secrets/pw".to_owned(),
+        uid: 0,
+        gid: 0,
+        mode: 0o444,
+    }];
+    task
 }

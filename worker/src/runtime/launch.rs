@@ -1,5 +1,6 @@
 //! What to run, and how to stop it.
 
+use crate::runtime::TaskFile;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -78,6 +79,10 @@ pub struct TaskLaunch {
     pub hidden_dirs: Vec<PathBuf>,
     /// Host files and directories the task sees, in the order they are mounted.
     pub mounts: Vec<Bind>,
+    /// Secrets and configs. In memory only: no record of a launch has them, and whoever prepares a
+    /// task again brings them again.
+    #[serde(skip)]
+    pub files: Vec<TaskFile>,
 }
 
 impl TaskLaunch {
@@ -96,6 +101,16 @@ impl TaskLaunch {
             hosts: "127.0.0.1 localhost\n::1 localhost\n".to_owned(),
             hidden_dirs: Vec::new(),
             mounts: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// The launch as it is kept.
+    #[must_use]
+    pub(crate) fn without_files(&self) -> Self {
+        Self {
+            files: Vec::new(),
+            ..self.clone()
         }
     }
 
@@ -125,6 +140,7 @@ impl TaskLaunch {
         }
         let sources = self.mounts.iter().map(|bind| &bind.source);
         let targets = self.mounts.iter().map(|bind| &bind.target);
+        let files = self.files.iter().map(|file| &file.target);
         let others = self
             .netns
             .iter()
@@ -132,6 +148,7 @@ impl TaskLaunch {
             .chain([&self.working_dir]);
         match sources
             .chain(targets)
+            .chain(files)
             .chain(others)
             .find(|path| !is_plain(path))
         {

@@ -20,6 +20,7 @@ mod dir_watch;
 mod error;
 #[cfg(any(test, feature = "test-util"))]
 pub mod fake;
+mod file;
 mod launch;
 pub mod log;
 mod observation;
@@ -31,6 +32,7 @@ mod task_dir;
 
 pub use contract::Runtime;
 pub use error::RuntimeError;
+pub use file::TaskFile;
 pub use launch::Bind;
 pub use launch::InvalidLaunch;
 pub use launch::Limits;

@@ -26,6 +26,9 @@ use std::time::SystemTime;
 pub(crate) struct LaunchRecord {
     pub(crate) launch: TaskLaunch,
     pub(crate) cgroups: Cgroups,
+    /// How many secrets and configs the task must get: without them it is not started.
+    #[serde(default)]
+    pub(crate) files: usize,
 }
 
 /// A process that can be recognised after its number was given to another.

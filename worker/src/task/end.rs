@@ -74,6 +74,15 @@ pub(super) fn not_startable(failure: &Failure, view: &View<'_>) -> TaskStatus {
     status
 }
 
+/// What it asks for can never be made. `reported`: how far it was said to be.
+pub fn refused(error: String, reported: TaskState, now: Timestamp) -> TaskStatus {
+    let mut status = failed(error, now);
+    if reported <= TaskState::Preparing {
+        status.state = TaskState::Rejected;
+    }
+    status
+}
+
 fn failed(error: String, at: Timestamp) -> TaskStatus {
     TaskStatus {
         state: TaskState::Failed,

@@ -5,6 +5,8 @@ use crate::runtime::Limits;
 use crate::runtime::NanoCpus;
 use crate::runtime::StopPolicy;
 use crate::runtime::TaskLaunch;
+use crate::task::Lookup;
+use crate::task::fill;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
@@ -40,12 +42,23 @@ pub struct NodeFacts {
 
 /// The launch order of a task in its network namespace. The files by which it finds names are the
 /// network's to say, and not in it.
-pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts) -> TaskLaunch {
+///
+/// # Errors
+/// In words: what it asks for can never be made.
+pub fn launch(
+    task: &Task,
+    netns: PathBuf,
+    node: &NodeFacts,
+    lookup: Lookup<'_>,
+) -> Result<TaskLaunch, String> {
     let spec = &task.spec;
-    let hostname = hostname(task);
-    TaskLaunch {
+    let hostname = hostname(task, node);
+    let env = environment(task, node);
+    let files = fill::files(task, node, &env, lookup)?;
+    Ok(TaskLaunch {
         command: spec.command.clone(),
-        env: environment(task, node),
+        env,
+        files,
         working_dir: PathBuf::from(spec.working_dir.as_deref().unwrap_or("/")),
         user: spec.user.clone(),
         limits: Limits {
@@ -63,7 +76,7 @@ pub fn launch(task: &Task, netns: PathBuf, node: &NodeFacts) -> TaskLaunch {
             .collect(),
         hostname,
         ..TaskLaunch::new(task.id, Vec::new())
-    }
+    })
 }
 
 fn own_program(program: &Path) -> Bind {
@@ -84,9 +97,9 @@ pub fn stop_policy(task: &Task) -> StopPolicy {
     }
 }
 
-fn hostname(task: &Task) -> String {
+fn hostname(task: &Task, node: &NodeFacts) -> String {
     if let Some(name) = &task.spec.hostname {
-        return name.to_string();
+        return fill::text(name.as_str(), task, node);
     }
     let name = task.name();
     if name.len() <= HOSTNAME_MAX {
@@ -101,7 +114,7 @@ fn environment(task: &Task, node: &NodeFacts) -> BTreeMap<String, String> {
     let defaults = [("PATH".to_owned(), DEFAULT_PATH.to_owned())];
     let asked = task.spec.env.iter().map(|line| {
         let (name, value) = line.split_once('=').unwrap_or((line, ""));
-        (name.to_owned(), value.to_owned())
+        (name.to_owned(), fill::text(value, task, node))
     });
     let facts = [
         ("WEFT_TASK_ID", task.id.to_string()),
@@ -124,7 +137,7 @@ mod tests {
     fn a_task_knows_who_and_where_it_is() {
         let mut task = task(1);
         task.spec.env = vec!["A=b=c".into(), "WEFT_TASK_NAME=other".into()];
-        let launch = launch(&task, "/ns".into(), &node_facts());
+        let launch = launch(&task, "/ns".into(), &node_facts(), &|_| None).unwrap();
         assert_eq!(launch.env["A"], "b=c");
         assert_eq!(launch.env["WEFT_TASK_NAME"], "web.1");
         assert_eq!(launch.env["WEFT_NODE_NAME"], "host");
@@ -140,7 +153,7 @@ mod tests {
             program: Some("/tmp/built/weft".into()),
             ..node_facts()
         };
-        let launch = launch(&task(1), "/ns".into(), &facts);
+        let launch = launch(&task(1), "/ns".into(), &facts, &|_| None).unwrap();
         let [bind] = launch.mounts.as_slice() else {
             panic!("{:?}", launch.mounts)
         };
@@ -153,7 +166,7 @@ mod tests {
     fn its_own_path_wins_over_the_default() {
         let mut task = task(1);
         task.spec.env = vec!["PATH=/opt".into()];
-        let launch = launch(&task, "/ns".into(), &node_facts());
+        let launch = launch(&task, "/ns".into(), &node_facts(), &|_| None).unwrap();
         assert_eq!(launch.env["PATH"], "/opt");
     }
 
@@ -161,12 +174,12 @@ mod tests {
     fn a_name_too_long_for_a_host_is_replaced_by_its_identifier() {
         let mut task = task(1);
         task.service_name = "a".repeat(63).parse().unwrap();
-        assert_eq!(hostname(&task), task.id.short());
+        assert_eq!(hostname(&task, &node_facts()), task.id.short());
     }
 
     #[test]
     fn zero_means_no_limit() {
-        let launch = launch(&task(1), "/ns".into(), &node_facts());
+        let launch = launch(&task(1), "/ns".into(), &node_facts(), &|_| None).unwrap();
         assert_eq!(launch.limits, Limits::default());
     }
 }

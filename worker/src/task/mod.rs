@@ -3,12 +3,16 @@
 
 mod controller;
 mod end;
+mod fill;
 mod launch;
 mod step;
 
 pub use controller::Controller;
 pub use controller::Failure;
 pub use controller::Job;
+pub use end::refused;
+pub use fill::Lookup;
+pub use fill::missing;
 pub use launch::NodeFacts;
 pub use launch::launch;
 pub use launch::stop_policy;

@@ -125,6 +125,8 @@ fn spec(networks: impl Iterator<Item = u8>) -> TaskSpec {
         working_dir: None,
         user: None,
         hostname: None,
+        files: Vec::new(),
+        template_labels: std::collections::BTreeMap::new(),
         limits: defaults::RESOURCES,
         reservations: defaults::RESOURCES,
         restart: defaults::RESTART,

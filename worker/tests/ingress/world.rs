@@ -249,6 +249,8 @@ fn record(id: TaskId, node: NodeId, addr: Ipv4Addr, networks: &[NetworkId]) -> T
             working_dir: None,
             user: None,
             hostname: None,
+            files: Vec::new(),
+            template_labels: std::collections::BTreeMap::new(),
             limits: defaults::RESOURCES,
             reservations: defaults::RESOURCES,
             restart: defaults::RESTART,

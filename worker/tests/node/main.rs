@@ -74,6 +74,8 @@ fn task(n: u8, script: &str) -> Task {
             working_dir: None,
             user: None,
             hostname: None,
+            files: Vec::new(),
+            template_labels: std::collections::BTreeMap::new(),
             limits: defaults::RESOURCES,
             reservations: defaults::RESOURCES,
             restart: defaults::RESTART,

@@ -6,6 +6,7 @@
 )]
 
 mod adoption;
+mod files;
 mod isolation;
 mod lifecycle;
 mod limits;

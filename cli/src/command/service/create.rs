@@ -8,6 +8,7 @@ use crate::command::service::wait;
 use crate::command::service::wait::WaitArgs;
 use crate::command::value::env;
 use crate::command::value::env::Lookup;
+use crate::command::value::file;
 use crate::command::value::generic::GenericResource;
 use crate::command::value::label::Label;
 use crate::command::value::network;
@@ -58,6 +59,14 @@ pub(crate) struct CreateArgs {
     /// Network to attach to: NETWORK, or name=NETWORK,alias=ALIAS; may be repeated
     #[arg(long, value_name = "NETWORK", value_parser = network::parse)]
     network: Vec<wire::NetworkAttachment>,
+    /// Secret that tasks find in /run/secrets: NAME, or
+    /// source=NAME,target=FILE,uid=0,gid=0,mode=0444; may be repeated
+    #[arg(long, value_name = "SECRET", value_parser = file::secret)]
+    secret: Vec<wire::FileReference>,
+    /// Config that tasks find as a file: NAME, or source=NAME,target=/etc/FILE,uid=0,gid=0,mode=0444;
+    /// may be repeated
+    #[arg(long, value_name = "CONFIG", value_parser = file::config)]
+    config: Vec<wire::FileReference>,
     /// Environment variable, or the name of one to take from here; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
@@ -137,6 +146,7 @@ fn spec(
             command: args.command,
             env: env::merge(&entries, lookup).map_err(anyhow::Error::msg)?,
             networks: args.network,
+            files: args.secret.into_iter().chain(args.config).collect(),
             constraints: args.constraint.iter().map(ToString::to_string).collect(),
             preferences: args.placement_pref.iter().map(preference).collect(),
             reserved_generic: args.generic_resource.into_iter().map(Into::into).collect(),

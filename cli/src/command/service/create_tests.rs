@@ -227,3 +227,26 @@ fn a_made_up_name_is_a_name() {
     let name: Result<Name, _> = made_up().parse();
     assert!(name.is_ok(), "{name:?}");
 }
+
+#[test]
+fn secrets_and_configs_reach_the_spec() {
+    let words = split(
+        "--secret pw --config source=c,target=/etc/c,mode=0400 --hostname {{.Task.Name}} prog",
+    );
+    let task = parsed(&words).unwrap().task.unwrap();
+    assert_eq!(task.hostname, "{{.Task.Name}}");
+    let files: Vec<_> = task
+        .files
+        .iter()
+        .map(|f| (f.kind(), &*f.material_id, &*f.target, f.mode))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            (wire::MaterialKind::Secret, "pw", "", None),
+            (wire::MaterialKind::Config, "c", "/etc/c", Some(0o400)),
+        ]
+    );
+    let refused = parsed(&split("--hostname {{.Nope}} prog")).unwrap_err();
+    assert!(refused.contains("{{.Nope}} is unknown"), "{refused}");
+}

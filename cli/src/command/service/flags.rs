@@ -7,9 +7,9 @@ use crate::command::value::duration;
 use anyhow::bail;
 use clap::Args;
 use clap::ValueEnum;
-use weft_proto::Name;
 use weft_proto::convert::signal_name;
 use weft_proto::defaults;
+use weft_proto::spec::Hostname;
 use weft_proto::spec::Schedule;
 use weft_proto::wire;
 
@@ -54,9 +54,9 @@ pub(super) struct ServiceFlags {
     /// User the command runs as: NAME, UID, or either with :GROUP [default: root]
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
-    /// Host name within each task [default: the task's name]
+    /// Host name within each task; placeholders like {{.Node.Hostname}} are filled in [default: the task's name]
     #[arg(long, value_name = "NAME")]
-    hostname: Option<Name>,
+    hostname: Option<Hostname>,
     /// CPUs a task may use at most, like 0.5 [default: no limit]
     #[arg(long, value_name = "CPUS", value_parser = amount::nano_cpus)]
     limit_cpu: Option<u64>,

@@ -12,6 +12,7 @@ use crate::command::service::wait;
 use crate::command::service::wait::WaitArgs;
 use crate::command::value::env;
 use crate::command::value::env::Lookup;
+use crate::command::value::file;
 use crate::command::value::generic::GenericResource;
 use crate::command::value::label::Label;
 use crate::command::value::network;
@@ -87,6 +88,20 @@ struct ListChanges {
     /// Network to detach from; may be repeated
     #[arg(long, value_name = "NETWORK")]
     network_rm: Vec<String>,
+    /// Secret to add: NAME, or source=NAME,target=FILE,uid=0,gid=0,mode=0444; takes the place of the
+    /// same one; may be repeated
+    #[arg(long, value_name = "SECRET", value_parser = file::secret)]
+    secret_add: Vec<wire::FileReference>,
+    /// Secret to take away; may be repeated
+    #[arg(long, value_name = "SECRET")]
+    secret_rm: Vec<String>,
+    /// Config to add: NAME, or source=NAME,target=/etc/FILE,uid=0,gid=0,mode=0444; takes the place of
+    /// the same one; may be repeated
+    #[arg(long, value_name = "CONFIG", value_parser = file::config)]
+    config_add: Vec<wire::FileReference>,
+    /// Config to take away; may be repeated
+    #[arg(long, value_name = "CONFIG")]
+    config_rm: Vec<String>,
     /// Condition on nodes to add; may be repeated
     #[arg(long, value_name = "CONDITION")]
     constraint_add: Vec<Constraint>,
@@ -136,6 +151,7 @@ fn spec(
     let task = spec.task.get_or_insert_default();
     change_networks(&mut task.networks, &lists, networks)?;
     change_env(&mut task.env, &lists, lookup)?;
+    change_files(&mut task.files, &lists)?;
     for gone in &lists.constraint_rm {
         remove(&mut task.constraints, "constraint", &gone.to_string())?;
     }
@@ -253,6 +269,29 @@ fn change_env(
             env::put(env, entry);
         }
     }
+    Ok(())
+}
+
+fn change_files(files: &mut Vec<wire::FileReference>, lists: &ListChanges) -> anyhow::Result<()> {
+    let is = |file: &wire::FileReference, kind: wire::MaterialKind, target: &str| {
+        file.kind() == kind && (file.name == target || file.material_id == target)
+    };
+    let secrets = (wire::MaterialKind::Secret, "secret", &lists.secret_rm);
+    let configs = (wire::MaterialKind::Config, "config", &lists.config_rm);
+    for (kind, noun, gone) in [secrets, configs] {
+        for gone in gone {
+            let before = files.len();
+            files.retain(|file| !is(file, kind, gone));
+            if files.len() == before {
+                bail!("the service has no {noun} {gone}: nothing was changed");
+            }
+        }
+    }
+    let added = || lists.secret_add.iter().chain(&lists.config_add);
+    for added in added() {
+        files.retain(|file| !is(file, added.kind(), &added.material_id));
+    }
+    files.extend(added().cloned());
     Ok(())
 }
 

@@ -125,3 +125,76 @@ fn numbers_are_refused_where_the_mode_has_none() {
     let error = changed("--max-concurrent 2").unwrap_err();
     assert!(error.contains("replicated-job only"), "{error}");
 }
+
+#[test]
+fn secrets_and_configs_come_and_go() {
+    let mut old = test_objects::service(3);
+    old.spec.task.files = vec![weft_proto::spec::FileRef {
+        kind: weft_proto::spec::MaterialKind::Secret,
+        material: weft_proto::MaterialId::from_entropy(5),
+        name: "pw".parse().unwrap(),
+        version: 4,
+        target: "/run/secrets/pw".to_owned(),
+        uid: 0,
+        gid: 0,
+        mode: 0o444,
+    }];
+    let files = |lists: ListChanges| {
+        let mut files = wire::ServiceSpec::from(&old.spec).task.unwrap().files;
+        change_files(&mut files, &lists).map_err(|error| error.to_string())?;
+        let shown = files.iter();
+        Ok(shown
+            .map(|file| {
+                format!(
+                    "{:?} {}{} {}",
+                    file.kind(),
+                    file.name,
+                    file.material_id,
+                    file.version
+                )
+            })
+            .collect::<Vec<_>>())
+    };
+    let id = "0000000000000000000000005";
+    let kept = format!("Secret pw{id} 4");
+    let none = || ListChanges::default();
+    assert_eq!(
+        files(none()),
+        Ok(vec![kept.clone()]),
+        "in the version it has"
+    );
+    let more = ListChanges {
+        config_add: vec![file::config("pw").unwrap()],
+        ..none()
+    };
+    assert_eq!(
+        files(more),
+        Ok(vec![kept, "Config pw 0".to_owned()]),
+        "of another kind"
+    );
+    let again = ListChanges {
+        secret_add: vec![
+            file::secret("source=pw,target=a").unwrap(),
+            file::secret("source=pw,target=b").unwrap(),
+        ],
+        ..none()
+    };
+    assert_eq!(
+        files(again),
+        Ok(vec!["Secret pw 0".to_owned(); 2]),
+        "the present version"
+    );
+    for gone in ["pw", id] {
+        let gone = ListChanges {
+            secret_rm: vec![gone.to_owned()],
+            ..none()
+        };
+        assert_eq!(files(gone), Ok(vec![]));
+    }
+    let unknown = ListChanges {
+        config_rm: vec!["pw".to_owned()],
+        ..none()
+    };
+    let refused: Result<Vec<String>, String> = files(unknown);
+    assert!(refused.unwrap_err().contains("no config pw"));
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Parses numbers with units: `500ms`, `5s`, `1m30s`, `2h`; `0` needs no unit.
+/// Parses numbers with units: `500ms`, `5s`, `1m30s`, `2h`, `30d`; `0` needs no unit.
 ///
 /// # Errors
 /// What is wrong, and how to write it.
@@ -26,6 +26,7 @@ pub(in crate::command) fn parse(text: &str) -> Result<Duration, String> {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(wrong()),
         };
         millis = number

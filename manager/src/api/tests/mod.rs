@@ -2,6 +2,7 @@
 
 mod cluster;
 mod logs;
+mod material;
 mod mode;
 mod network;
 mod node;

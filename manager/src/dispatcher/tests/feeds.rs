@@ -78,6 +78,7 @@ fn write(store: &Store, changes: Vec<Change>) {
         id: CommandId::from_entropy(u128::from(index)),
         at: Timestamp::default(),
         changes,
+        actor: None,
     };
     store.apply(index, &command).unwrap();
 }
@@ -135,6 +136,78 @@ fn when_steps_are_no_longer_kept_everything_is_compared() {
     assert!(!delta.snapshot);
 }
 
+/// The data in what an agent was told.
+fn secrets(told: &Assignments) -> Vec<String> {
+    let records = told.upserts.iter().filter_map(|piece| match piece {
+        Assignment::Material(record) => Some(&record.data),
+        Assignment::Task(_)
+        | Assignment::Network(_)
+        | Assignment::Endpoint(_)
+        | Assignment::Service(_)
+        | Assignment::Published(_)
+        | Assignment::Peer(_) => None,
+    });
+    records
+        .map(|data| String::from_utf8(data.bytes().to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_node_has_the_data_of_a_secret_only_while_a_task_on_it_uses_it() {
+    let secret = secret(1, 2);
+    let mut web = service(1, 2);
+    web.spec.task.files = vec![file(&secret, 2)];
+    let mut objects = base();
+    objects.extend([
+        Object::from(node(2)),
+        secret.clone().into(),
+        web.clone().into(),
+    ]);
+    let mut world = World::new(objects);
+    let (mut one, snapshot) = world.feed(node_id(1));
+    assert_eq!(
+        secrets(&snapshot),
+        [""; 0],
+        "nothing of it before there is a task"
+    );
+    let (mut two, _) = world.feed(node_id(2));
+
+    let assigned = task(7, &web).state(TaskState::Assigned).on(&node(1));
+    write(&world.store, vec![Change::create(assigned)]);
+    world.step();
+    let told = world.look(&mut one, false).unwrap();
+    assert_eq!(
+        secrets(&told),
+        ["pw1 v2"],
+        "the version of its spec, and no other"
+    );
+    assert_eq!(
+        world.look(&mut two, true).map(|told| secrets(&told)),
+        Some(vec![])
+    );
+    assert_eq!(
+        secrets(&world.feed(node_id(1)).1),
+        ["pw1 v2"],
+        "a new session too"
+    );
+    assert_eq!(secrets(&world.feed(node_id(2)).1), [""; 0]);
+
+    // It goes on while the task is stopping, and ends with it.
+    let set = |world: &World, change: fn(&mut Task)| {
+        let mut task = Task::clone(world.store.view().task(task_id(7)).unwrap());
+        change(&mut task);
+        write(&world.store, vec![Change::update(task)]);
+    };
+    set(&world, |task| task.desired = DesiredState::Shutdown);
+    world.step();
+    assert_eq!(world.look(&mut one, false).unwrap().removals, []);
+    set(&world, |task| task.status.state = TaskState::Shutdown);
+    world.step();
+    let told = world.look(&mut one, false).unwrap();
+    assert_eq!(told.removals, [AssignmentKey::Material(secret.id, 2)]);
+    assert_eq!(secrets(&world.feed(node_id(1)).1), [""; 0]);
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Create(u8, u8, u8),
@@ -190,6 +263,11 @@ fn changes(view: &View, event: &Event, next: &mut u8) -> Vec<Change> {
                 if networks & network != 0 {
                     let addr = IpAddr::V4(Ipv4Addr::new(10, 0, network, 100 + *next));
                     task.addresses.insert(network_id(u128::from(network)), addr);
+                }
+            }
+            for version in 1..=2 {
+                if networks & (version << 2) != 0 {
+                    task.spec.files.push(file(&secret(1, 2), version.into()));
                 }
             }
             task.ingress_addr = Some(Ipv4Addr::new(10, 255, 1, *next));
@@ -262,6 +340,7 @@ proptest! {
         let mut objects = base();
         objects.extend((2..=4).map(|n| Object::from(node(n))));
         objects.extend((1..=2).map(|n| Object::from(network(n))));
+        objects.push(secret(1, 2).into());
         objects.extend((1..=3).map(|n| Object::from(service(n, 1))));
         let mut world = World::new(objects);
         let mut agents: Vec<_> = (1..=4_u128)

@@ -4,6 +4,7 @@ use super::support::Bed;
 use super::support::eventually;
 use super::support::hello;
 use crate::fixture::*;
+use prost::Message;
 use std::time::Duration;
 use tonic::Code;
 use weft_proto::assignment::Assignment;
@@ -81,6 +82,35 @@ async fn a_session_brings_a_snapshot_and_then_what_changes() {
         agent.news().await.removals,
         [AssignmentKey::Task(task_id(3))]
     );
+}
+
+#[tokio::test]
+async fn a_secret_travels_to_the_nodes_of_its_tasks_and_to_no_other() {
+    let mut objects = world();
+    objects.push(secret(1, 1).into());
+    let bed = Bed::new(objects).await;
+    let (mut with, ..) = bed.session(&node(2)).await;
+    let (mut without, _, snapshot) = bed.session(&node(1)).await;
+    let has = |step: &weft_proto::assignment::Assignments| {
+        let bytes = wire::Assignments::from(step).encode_to_vec();
+        bytes.windows(6).any(|part| part == b"pw1 v1")
+    };
+    assert!(!has(&snapshot));
+    let mut third = task(3, &service(1, 2))
+        .on(&node(2))
+        .state(TaskState::Assigned);
+    third.spec.files = vec![file(&secret(1, 1), 1)];
+    bed.fake.write(vec![Change::create(third)]);
+    assert!(has(&with.news().await));
+    // The next thing that the other one hears of comes after it, and it has heard nothing of it.
+    bed.fake.write(vec![Change::create(node(3))]);
+    loop {
+        let step = without.assignments().await;
+        assert!(!has(&step), "{step:?}");
+        if !step.upserts.is_empty() {
+            break;
+        }
+    }
 }
 
 #[tokio::test]

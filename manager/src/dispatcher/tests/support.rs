@@ -86,6 +86,7 @@ impl Fake {
             id: CommandId::from_entropy(u128::from(index)),
             at: Timestamp::default(),
             changes,
+            actor: None,
         };
         Ok(self.store.apply(index, &command)?)
     }

@@ -30,6 +30,7 @@ scripts!(
     a_job_retries_failures_and_gives_up,
     a_label_that_goes_moves_its_tasks,
     a_new_spec_begins_a_new_run_after_the_old_one_ended,
+    a_new_version_of_a_secret_rolls_over_and_back,
     a_node_that_returns_leaves_no_ghosts,
     a_paused_node_keeps_its_tasks,
     a_scheduled_job_runs_again_and_skips_what_it_cannot,

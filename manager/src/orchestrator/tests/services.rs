@@ -41,6 +41,7 @@ impl World {
             id: CommandId::from_entropy(self.ids),
             at: Timestamp::from_millis(self.now),
             changes,
+            actor: None,
         };
         let applied = apply(&self.state, self.state.revision() + 1, &command);
         applied.result.unwrap();

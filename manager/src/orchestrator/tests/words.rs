@@ -30,6 +30,7 @@ impl World {
             "update" => {
                 let mut service = self.service(rest[0]);
                 configure(&mut service.spec, &rest[1..]);
+                self.use_secrets(&mut service.spec, &rest[1..]);
                 let old = self.service(rest[0]);
                 let new = orchestrator::updated(&old, service.spec);
                 self.commit(vec![Change::update(new)]);
@@ -38,6 +39,7 @@ impl World {
                 Ok(new) => self.commit(vec![Change::update(new)]),
                 Err(error) => self.say(&format!("refused: {error}")),
             },
+            "secret" => self.secret(rest[0]),
             "remove" => {
                 let service = self.service(rest[0]);
                 self.commit(vec![Change::remove(service)]);
@@ -122,8 +124,43 @@ impl World {
         service.spec.name = fixture::name(name);
         service.spec.task.command = vec!["v1".to_owned()];
         configure(&mut service.spec, words);
+        self.use_secrets(&mut service.spec, words);
         service.run = orchestrator::first_run(&service.spec);
         self.commit(vec![Change::create(service)]);
+    }
+
+    /// `secret 1`: there is a secret pw1, or another version of it.
+    fn secret(&mut self, number: &str) {
+        let number: u8 = number.parse().unwrap();
+        let Some(old) = self.state.material(fixture::material_id(number.into())) else {
+            return self.commit(vec![Change::create(fixture::secret(number, 1))]);
+        };
+        let mut new = fixture::secret(number, old.current() + 1);
+        new.meta = old.meta;
+        let mut changes = Vec::new();
+        for service in self.state.services() {
+            let mut spec = service.spec.clone();
+            let files = spec.task.files.iter_mut();
+            for file in files.filter(|file| file.material == new.id) {
+                file.version = new.current();
+            }
+            if spec != service.spec {
+                changes.push(Change::update(orchestrator::refreshed(service, spec)));
+            }
+        }
+        changes.push(Change::update(new));
+        self.commit(changes);
+    }
+
+    /// `secret=1`: the present version of pw1.
+    fn use_secrets(&self, spec: &mut ServiceSpec, words: &[&str]) {
+        for word in words {
+            if let Some(number) = word.strip_prefix("secret=") {
+                let id = fixture::material_id(number.parse().unwrap());
+                let secret = self.state.material(id).unwrap();
+                spec.task.files = vec![fixture::file(secret, secret.current())];
+            }
+        }
     }
 
     fn running(&self, name: &str) -> Task {
@@ -163,7 +200,7 @@ impl World {
                 task.status.state.to_string(),
                 task.desired.to_string(),
                 node,
-                task.spec.command[0],
+                told(&task.spec),
                 task.status.message,
             );
             self.log.push(line.trim_end().to_owned());
@@ -184,7 +221,7 @@ impl World {
             line.push_str(&format!("; {}", update.state));
         }
         if let Some(previous) = &service.previous {
-            line.push_str(&format!("; previous {}", previous.task.command[0]));
+            line.push_str(&format!("; previous {}", told(&previous.task)));
         }
         self.log.push(line);
         let notes = orchestrator::notes(&self.state, service.id);
@@ -194,6 +231,13 @@ impl World {
             }
         }
     }
+}
+
+/// What a task is: its command, and its secrets in their versions.
+pub(super) fn told(spec: &TaskSpec) -> String {
+    let files = spec.files.iter();
+    let files = files.map(|file| format!(" {}:{}", file.name, file.version));
+    [spec.command[0].clone()].into_iter().chain(files).collect()
 }
 
 fn millis(text: &str) -> i64 {
@@ -244,6 +288,8 @@ fn configure(spec: &mut ServiceSpec, words: &[&str]) {
             }
             "schedule" => spec.schedule = Some(value.replace('_', " ").parse().unwrap()),
             "command" => spec.task.command = vec![value.to_owned()],
+            // See `use_secrets`.
+            "secret" => {}
             "force" => spec.task.force_update += 1,
             "constraint" => {
                 let (label, wanted) = value.split_once(':').unwrap();

@@ -4,6 +4,7 @@
 use crate::fixture;
 use crate::orchestrator::Orchestrator;
 use crate::orchestrator::plan;
+use crate::orchestrator::tests::words::told;
 use crate::store::State;
 use crate::store::apply;
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ impl World {
             id: CommandId::from_entropy(self.ids),
             at: self.time(),
             changes,
+            actor: None,
         };
         let applied = apply(&self.state, self.state.revision() + 1, &command);
         applied.result.unwrap();
@@ -114,7 +116,10 @@ impl World {
                     self.tell_service(&before, now);
                 }
             }
-            ObjectKey::Cluster | ObjectKey::Node(_) | ObjectKey::Network(_) => {}
+            ObjectKey::Cluster
+            | ObjectKey::Node(_)
+            | ObjectKey::Network(_)
+            | ObjectKey::Material(..) => {}
         }
     }
 
@@ -123,7 +128,7 @@ impl World {
             (None, Some(task)) => {
                 let number = self.tags.len() + 1;
                 self.tags.insert(id, number);
-                let spec = task.spec.command[0].clone();
+                let spec = told(&task.spec);
                 let tag = self.tag(&task);
                 self.say(&format!("{tag} made ({spec})"));
             }

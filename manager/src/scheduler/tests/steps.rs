@@ -41,6 +41,7 @@ impl Rig {
             id: CommandId::from_entropy(u128::from(index)),
             at: self.now(),
             changes,
+            actor: None,
         };
         self.store.apply(index, &command).unwrap();
     }

@@ -225,6 +225,7 @@ impl Managers {
             id: CommandId::from_entropy(rand::random()),
             at: SystemClock.timestamp(),
             changes,
+            actor: None,
         };
         let leader = self.leader().context("no simulated manager leads")?;
         let applied = leader.raft.propose(command.encode()).await?;

@@ -171,8 +171,8 @@ impl Shared {
             .check()
             .map_err(|source| RuntimeError::Launch { task, source })?;
         if let Some(known) = self.registry.launch(task) {
-            let same = *known == launch;
-            return if same {
+            return if *known == launch.without_files() {
+                self.registry.bring(task, launch.files);
                 Ok(())
             } else {
                 Err(RuntimeError::Conflict(task))
@@ -185,9 +185,12 @@ impl Shared {
             source,
         };
         let limits = launch.limits;
+        let files = launch.files.clone();
+        let launch = launch.without_files();
         let record = LaunchRecord {
             launch,
             cgroups: self.cgroups.clone(),
+            files: files.len(),
         };
         let prepared = dir
             .create()
@@ -207,6 +210,7 @@ impl Shared {
         let launch = Arc::new(record.launch);
         self.registry
             .insert(task, Entry::new(dir, launch, TaskObservation::Prepared));
+        self.registry.bring(task, files);
         Ok(())
     }
 }

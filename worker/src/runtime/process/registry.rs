@@ -1,6 +1,7 @@
 //! What is known about the tasks of this node, and who waits for news of them.
 
 use crate::runtime::RuntimeError;
+use crate::runtime::TaskFile;
 use crate::runtime::TaskLaunch;
 use crate::runtime::TaskObservation;
 use crate::runtime::task_dir::TaskDir;
@@ -16,6 +17,8 @@ pub(super) struct Entry {
     dir: TaskDir,
     launch: Arc<TaskLaunch>,
     observation: TaskObservation,
+    /// Secrets and configs, from its preparation to its start.
+    files: Vec<TaskFile>,
 }
 
 impl Entry {
@@ -24,6 +27,7 @@ impl Entry {
             dir,
             launch,
             observation,
+            files: Vec::new(),
         }
     }
 }
@@ -39,6 +43,24 @@ impl Registry {
     pub(super) fn insert(&self, task: TaskId, entry: Entry) {
         self.tasks.lock().insert(task, entry);
         self.announce();
+    }
+
+    /// Keeps a prepared task's secrets and configs until it starts.
+    pub(super) fn bring(&self, task: TaskId, files: Vec<TaskFile>) {
+        if let Some(entry) = self.tasks.lock().get_mut(&task)
+            && entry.observation == TaskObservation::Prepared
+        {
+            entry.files = files;
+        }
+    }
+
+    /// Takes them, once.
+    pub(super) fn take_files(&self, task: TaskId) -> Vec<TaskFile> {
+        let mut tasks = self.tasks.lock();
+        let entry = tasks.get_mut(&task);
+        entry
+            .map(|entry| std::mem::take(&mut entry.files))
+            .unwrap_or_default()
     }
 
     pub(super) fn forget(&self, task: TaskId) {

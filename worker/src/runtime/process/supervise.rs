@@ -6,11 +6,13 @@ use super::blocking;
 use crate::runtime::RuntimeError;
 use crate::runtime::TaskObservation;
 use crate::runtime::dir_watch::DirWatch;
+use crate::runtime::file;
 use crate::runtime::pidfd::Process;
 use crate::runtime::shim::SHIM;
 use crate::runtime::task_dir::TaskDir;
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -28,24 +30,38 @@ const IDENTITY_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) fn spawn(shared: &Shared, task: TaskId) -> Result<Process, RuntimeError> {
     let program = &shared.config.shim_program;
     let dir = shared.registry.dir(task)?;
+    let files = shared.registry.take_files(task);
     let spawned = || -> io::Result<Process> {
         let stderr = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(dir.shim_stderr())?;
-        let child = Command::new(program)
+        let stdin = match files.is_empty() {
+            true => Stdio::null(),
+            false => Stdio::piped(),
+        };
+        let mut child = Command::new(program)
             .arg0("weft")
             .arg(SHIM)
             .arg(dir.path())
             .env_clear()
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()?;
         // Not reaped yet, so the number is certainly still the child's.
-        Process::open(child.id())?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        let shim = Process::open(child.id())?;
+        let shim = shim.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            match pipe.write_all(&file::encode(&files)?) {
+                // It has ended, and says itself why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
+        }
+        Ok(shim)
     };
     spawned().map_err(|source| RuntimeError::Supervisor {
         task,

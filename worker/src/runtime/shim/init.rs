@@ -2,12 +2,15 @@
 
 use super::account;
 use super::command;
+use super::files;
 use super::privileges;
 use super::rootfs;
 use super::setup_error::SetupError;
 use super::setup_error::step;
+use crate::runtime::TaskFile;
 use crate::runtime::TaskLaunch;
 use crate::runtime::cgroup::Group;
+use crate::runtime::file;
 use crate::runtime::task_dir::TaskDir;
 use nix::sched::CloneFlags;
 use nix::sys::resource::Resource;
@@ -38,7 +41,13 @@ const OPEN_FILES: u64 = 65_536;
 pub(super) fn run(dir: &TaskDir) -> ExitCode {
     // The copy is closed by exec; the original is replaced there by /dev/null.
     let status = io::stdin().as_fd().try_clone_to_owned().map(File::from);
-    let Err(error) = execute(dir);
+    let files = status
+        .as_ref()
+        .map_err(|error| io::Error::from(error.kind()))
+        .and_then(|mut status| file::receive(&mut status))
+        .and_then(|bytes| file::decode(&bytes))
+        .map_err(step("cannot receive the task's secrets and configs"));
+    let Err(error) = files.and_then(|files| execute(dir, files));
     let message = error.message();
     if status
         .and_then(|mut status| status.write_all(message.as_bytes()))
@@ -49,7 +58,7 @@ pub(super) fn run(dir: &TaskDir) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn execute(dir: &TaskDir) -> Result<Infallible, SetupError> {
+fn execute(dir: &TaskDir, files: Vec<TaskFile>) -> Result<Infallible, SetupError> {
     let record = dir
         .launch()
         .map_err(step("cannot read the launch record"))?;
@@ -64,6 +73,8 @@ fn execute(dir: &TaskDir) -> Result<Infallible, SetupError> {
         .map_err(step("cannot make a control group namespace"))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     rootfs::enter(dir, &launch)?;
+    files::give(&files)?;
+    drop(files);
     nix::unistd::sethostname(&launch.hostname).map_err(step("cannot set the host name"))?;
     limit_resources()?;
 

@@ -6,6 +6,7 @@
 mod account;
 mod command;
 mod devices;
+mod files;
 mod init;
 mod privileges;
 mod rootfs;

@@ -303,7 +303,7 @@ pub(super) fn bind(source: &Path, target: &Path, more: MsFlags) -> Result<(), Se
     )))
 }
 
-fn remount(target: &Path, flags: MsFlags) -> Result<(), SetupError> {
+pub(super) fn remount(target: &Path, flags: MsFlags) -> Result<(), SetupError> {
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | flags;
     nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
         .map_err(step(format!("cannot restrict {}", target.display())))

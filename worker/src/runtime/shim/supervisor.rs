@@ -9,6 +9,7 @@ use crate::runtime::ExitReason;
 use crate::runtime::LogStream;
 use crate::runtime::TaskLaunch;
 use crate::runtime::cgroup::Group;
+use crate::runtime::file;
 use crate::runtime::log::LogWriter;
 use crate::runtime::pidfd::start_ticks;
 use crate::runtime::task_dir::LaunchRecord;
@@ -29,6 +30,10 @@ use std::io;
 use std::io::PipeReader;
 use std::io::PipeWriter;
 use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
@@ -36,6 +41,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::process::ExitStatus;
 use std::thread;
+use zeroize::Zeroizing;
 
 /// Read from a task's pipe at once, in bytes: the size of a pipe.
 const READ_BYTES: usize = 64 << 10;
@@ -80,7 +86,8 @@ fn supervise(dir: &TaskDir, now: Clock) -> Result<(), SetupError> {
     dir.write_shim(&own)
         .map_err(step("cannot write the supervisor's record"))?;
 
-    let reason = match run_task(dir, &order, now) {
+    let ran = files(order.files).and_then(|files| run_task(dir, &order, files, now));
+    let reason = match ran {
         Ok(reason) => reason,
         Err(error) => ExitReason::NotStarted(error.message()),
     };
@@ -114,13 +121,33 @@ fn detach() -> Result<(), SetupError> {
     blocked.thread_block().map_err(step("cannot block signals"))
 }
 
-fn run_task(dir: &TaskDir, order: &LaunchRecord, now: Clock) -> Result<ExitReason, SetupError> {
+/// The task's secrets and configs, as the daemon sends them. One that ended before it had sent all of
+/// them must not make a task run without.
+fn files(wanted: usize) -> Result<Zeroizing<Vec<u8>>, SetupError> {
+    let received = match wanted {
+        0 => file::encode(&[]),
+        _ => file::receive(&mut io::stdin().lock()),
+    };
+    received.map_err(step(
+        "the daemon sent not all of the task's secrets and configs",
+    ))
+}
+
+fn run_task(
+    dir: &TaskDir,
+    order: &LaunchRecord,
+    files: Zeroizing<Vec<u8>>,
+    now: Clock,
+) -> Result<ExitReason, SetupError> {
     let pipe = || io::pipe().map_err(step("cannot make a pipe"));
     let mut log = LogWriter::open(dir.path()).map_err(step("cannot open the log"))?;
-    let (mut status, status_end) = pipe()?;
+    // Files go down it, and up comes what hinders the task.
+    let pair = UnixStream::pair().map_err(step("cannot make a socket pair"));
+    let (mut status, status_end) = pair?;
     let (stdout, stdout_end) = pipe()?;
     let (stderr, stderr_end) = pipe()?;
-    let ends = [status_end, stdout_end, stderr_end];
+    let status_end = OwnedFd::from(status_end);
+    let ends = (status_end, [stdout_end, stderr_end]);
     // A thread of its own, because namespaces belong to threads: this one stays on the host.
     let launched = thread::scope(|scope| scope.spawn(|| launch(dir, &order.launch, ends)).join());
     let mut child = match launched {
@@ -131,6 +158,14 @@ fn run_task(dir: &TaskDir, order: &LaunchRecord, now: Clock) -> Result<ExitReaso
             )));
         }
     };
+
+    let sent = status.write_all(&files);
+    drop(files);
+    match sent.and_then(|()| status.shutdown(Shutdown::Write)) {
+        // It has ended, and says itself why.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        sent => sent.map_err(step("cannot send the task's secrets and configs"))?,
+    }
 
     // Closed by a successful exec; whatever arrives before is the reason why there was none.
     let mut failure = String::new();
@@ -163,7 +198,11 @@ fn run_task(dir: &TaskDir, order: &LaunchRecord, now: Clock) -> Result<ExitReaso
 }
 
 /// Starts the first process of the task in its namespaces.
-fn launch(dir: &TaskDir, launch: &TaskLaunch, ends: [PipeWriter; 3]) -> Result<Child, SetupError> {
+fn launch(
+    dir: &TaskDir,
+    launch: &TaskLaunch,
+    ends: (OwnedFd, [PipeWriter; 2]),
+) -> Result<Child, SetupError> {
     if let Some(path) = &launch.netns {
         let what = || format!("cannot enter the network namespace {}", path.display());
         let netns = File::open(path).map_err(step(what()))?;
@@ -178,9 +217,9 @@ fn launch(dir: &TaskDir, launch: &TaskLaunch, ends: [PipeWriter; 3]) -> Result<C
     SigSet::empty()
         .thread_set_mask()
         .map_err(step("cannot unblock signals"))?;
-    let [status, stdout, stderr] = ends;
+    let (status, [stdout, stderr]) = ends;
     // By this link, not by path: it is this very program, also after an upgrade replaced the
-    // file. The status pipe goes as standard input, the only way without raw descriptors.
+    // file. The status socket goes as standard input, the only way without raw descriptors.
     Command::new("/proc/self/exe")
         .arg0("weft")
         .arg(TASK_INIT)

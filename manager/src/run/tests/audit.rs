@@ -1,0 +1,214 @@
+//! Every call that changes something leaves a record of who made it.
+
+use super::World;
+use super::founded;
+use crate::authz::AuthorizeLayer;
+use crate::fixture;
+use prost::Message;
+use std::collections::BTreeSet;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Layer;
+use weft_proto::spec::Availability;
+use weft_proto::wire;
+use weft_proto::wire::control_client::ControlClient;
+
+/// Calls that change nothing.
+const READS: &[&str] = &[
+    "Ca/Renew",
+    "Control/GetCluster",
+    "Control/ListNodes",
+    "Control/ListNetworks",
+    "Control/ListServices",
+    "Control/ListTasks",
+    "Control/ServiceLogs",
+    "Control/Watch",
+    "Control/StateHash",
+    "Control/Backup",
+    "Control/ListAudit",
+    "Membership/GetStanding",
+];
+
+/// Calls that this test makes, in its order, and what is recorded of each.
+const CHANGES: &[(&str, &str)] = &[
+    ("Ca/Issue", "created node n2"),
+    (
+        "Membership/Announce",
+        "changed node n2: manager at 192.0.2.7:2377",
+    ),
+    ("Membership/Depart", "removed node n2"),
+    ("Control/GetJoinToken", "rotated the manager token"),
+    ("Control/UpdateNode", "changed node n1: availability pause"),
+    ("Control/CreateNetwork", "created network net7"),
+    ("Control/CreateService", "created service svc1"),
+    (
+        "Control/UpdateService",
+        "changed service svc1: from 1 to 0 replicas",
+    ),
+    (
+        "Control/RollbackService",
+        "changed service svc1: from 0 to 1 replicas",
+    ),
+    ("Control/RemoveService", "removed service svc1"),
+    ("Control/RemoveNetwork", "removed network net7"),
+    ("Control/RemoveNode", "removed node n2"),
+];
+
+/// What people and joining nodes may call. What managers and agents do among themselves is no
+/// person's doing; what is asked of a node on its own socket ends in one of these.
+fn calls() -> BTreeSet<String> {
+    let set = prost_types::FileDescriptorSet::decode(wire::DESCRIPTORS).unwrap();
+    let services = set.file.iter().flat_map(|file| &file.service);
+    services
+        .filter(|service| matches!(service.name(), "Ca" | "Control" | "Membership"))
+        .flat_map(|service| {
+            let method = |name: &str| format!("{}/{name}", service.name());
+            service.method.iter().map(move |one| method(one.name()))
+        })
+        .collect()
+}
+
+type Socket = ControlClient<crate::authz::Authorize<Routes>>;
+
+impl World {
+    /// The calls of the node's own socket.
+    pub(super) fn socket(&self) -> Socket {
+        let routes = self.manager.control_routes();
+        ControlClient::new(Layer::<Routes>::layer(&AuthorizeLayer::local(), routes))
+    }
+
+    pub(super) async fn records(&self) -> Vec<wire::AuditRecord> {
+        let request = wire::ListAuditRequest::default();
+        let answer = self.socket().list_audit(request).await.unwrap();
+        answer.into_inner().records
+    }
+}
+
+/// A client needs bodies of tonic's own kind on both sides.
+fn _is_a_client(socket: Socket) -> impl tonic::client::GrpcService<Body> {
+    drop(socket);
+    Routes::default()
+}
+
+fn service(replicas: u32) -> Option<wire::ServiceSpec> {
+    Some((&fixture::service(1, replicas).spec).into())
+}
+
+async fn change_everything(world: &World) {
+    let mut socket = world.socket();
+    let mut node = world.worker().await;
+    let target = "n2".to_owned();
+    let promote = wire::UpdateNodeRequest {
+        target: target.clone(),
+        role: Some(wire::NodeRole::Manager.into()),
+        ..wire::UpdateNodeRequest::default()
+    };
+    socket.update_node(promote).await.unwrap();
+    let announce = wire::AnnounceRequest {
+        advertise_addr: "192.0.2.7:2377".to_owned(),
+    };
+    node.announce(announce).await.unwrap();
+    // As a manager it could not go while it is no part of the log; so another one does.
+    let remove = wire::RemoveNodeRequest {
+        target,
+        force: true,
+    };
+    socket.remove_node(remove.clone()).await.unwrap_err();
+    let mut leaver = world.worker_at(3).await;
+    leaver.depart(wire::DepartRequest {}).await.unwrap();
+    let rotate = wire::GetJoinTokenRequest {
+        role: wire::NodeRole::Manager.into(),
+        rotate: true,
+    };
+    socket.get_join_token(rotate).await.unwrap();
+    let pause = wire::UpdateNodeRequest {
+        target: "n1".to_owned(),
+        availability: Some(wire::Availability::from(Availability::Pause).into()),
+        ..wire::UpdateNodeRequest::default()
+    };
+    socket.update_node(pause).await.unwrap();
+    let network = wire::CreateNetworkRequest {
+        spec: Some((&fixture::network(7).spec).into()),
+        ..wire::CreateNetworkRequest::default()
+    };
+    socket.create_network(network).await.unwrap();
+    let create = wire::CreateServiceRequest {
+        spec: service(1),
+        ..wire::CreateServiceRequest::default()
+    };
+    socket.create_service(create).await.unwrap();
+    let target = "svc1".to_owned();
+    let update = wire::UpdateServiceRequest {
+        target: target.clone(),
+        spec: service(0),
+        ..wire::UpdateServiceRequest::default()
+    };
+    socket.update_service(update).await.unwrap();
+    let rollback = wire::RollbackServiceRequest {
+        target: target.clone(),
+        ..wire::RollbackServiceRequest::default()
+    };
+    socket.rollback_service(rollback).await.unwrap();
+    let service = wire::RemoveServiceRequest { target };
+    socket.remove_service(service).await.unwrap();
+    let target = "net7".to_owned();
+    let network = wire::RemoveNetworkRequest { target };
+    socket.remove_network(network).await.unwrap();
+    world.worker_at(4).await;
+    let target = "n4".to_owned();
+    let remove = wire::RemoveNodeRequest {
+        target,
+        force: true,
+    };
+    socket.remove_node(remove).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_call_that_changes_something_leaves_a_record() {
+    let told: BTreeSet<String> = READS
+        .iter()
+        .copied()
+        .chain(CHANGES.iter().map(|(call, _)| *call))
+        .map(str::to_owned)
+        .collect();
+    let untold: Vec<_> = calls().difference(&told).cloned().collect();
+    assert!(
+        untold.is_empty(),
+        "say in READS or CHANGES what these do: {untold:?}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let world = founded(&dir.path().join("raft")).await;
+    change_everything(&world).await;
+    let records = world.records().await;
+    let mut last = 0;
+    for record in &records {
+        let actor = record.actor.as_ref().unwrap();
+        assert!(record.revision > last && record.at_ms > 0, "{record:?}");
+        last = record.revision;
+        let (who, from) = (&actor.identity, &actor.origin);
+        match actor.call.as_str() {
+            "Ca/Issue" => assert_eq!(who, "token/worker"),
+            call if call.starts_with("Membership/") => assert!(who.contains("/worker/"), "{who}"),
+            _ => assert_eq!(who, "local"),
+        }
+        let socket = actor.call.starts_with("Control/");
+        let right = if socket { "socket of n1" } else { "127.0.0.1:" };
+        assert!(from.starts_with(right), "{record:?}");
+    }
+    for (call, summary) in CHANGES {
+        let found = records.iter().any(|record| {
+            let actor = record.actor.as_ref().unwrap();
+            actor.call == *call && same(&actor.summary, summary)
+        });
+        assert!(found, "{call}: {summary:?} is not in {records:#?}");
+    }
+    // What loops and agents write is nobody's doing.
+    assert_eq!(records.len(), CHANGES.len() + 3, "{records:#?}");
+    world.manager.shutdown().await;
+}
+
+/// Nodes are numbered as they come.
+fn same(said: &str, expected: &str) -> bool {
+    let plain = |text: &str| text.replace("n3", "n2").replace("n4", "n2");
+    plain(said) == plain(expected)
+}
