@@ -98,9 +98,11 @@ mod tests {
 
     fn tidied(state: &State) -> State {
         let command = Command {
-            id: CommandId::from_entropy(9),
+            // Not the same one twice, which would be applied once.
+            id: CommandId::from_entropy(1_000 + u128::from(state.revision())),
             at: Timestamp::from_millis(1),
             changes: forgotten(state),
+            actor: None,
         };
         let applied = apply(state, state.index() + 1, &command);
         applied.result.unwrap();

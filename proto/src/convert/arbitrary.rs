@@ -286,15 +286,15 @@ pub(super) fn material() -> impl Strategy<Value = Material> {
     });
     let version = (at(), data()).prop_map(|(at, data)| MaterialVersion { at, data });
     let versions = btree_map(1..=u64::MAX, version, 1..3);
-    (meta(), material_id(), material_kind(), spec, versions).prop_map(
-        |(meta, id, kind, spec, versions)| Material {
+    (meta(), material_id(), material_kind(), spec, versions)
+        .prop_map(|(meta, id, kind, spec, versions)| Material {
             meta,
             id,
             kind,
             spec,
             versions,
-        },
-    )
+        })
+        .boxed()
 }
 
 fn files() -> impl Strategy<Value = Vec<FileRef>> {
@@ -382,6 +382,7 @@ fn generic() -> impl Strategy<Value = Generic> {
     btree_map("[a-z]{1,6}", 1..=u64::MAX, 0..3)
 }
 
+// Boxed, as the other large ones: a test has 2 MiB of stack.
 pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
     let grace = 0..=u64::try_from(MAX_STOP_GRACE.as_millis()).unwrap();
     let run = (
@@ -407,27 +408,29 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
         grace,
         any::<u64>(),
     );
-    (run, place, end).prop_map(|(run, place, end)| TaskSpec {
-        runtime: Runtime::Process,
-        command: run.0,
-        env: run.1,
-        working_dir: run.2,
-        user: run.3,
-        hostname: run.4,
-        files: run.5.0,
-        template_labels: run.5.1,
-        limits: place.0,
-        reservations: place.1,
-        constraints: place.2,
-        networks: place.3,
-        preferences: place.4,
-        max_per_node: place.5,
-        reserved_generic: place.6,
-        restart: end.0,
-        stop_signal: end.1.to_owned(),
-        stop_grace: Duration::from_millis(end.2),
-        force_update: end.3,
-    })
+    (run, place, end)
+        .prop_map(|(run, place, end)| TaskSpec {
+            runtime: Runtime::Process,
+            command: run.0,
+            env: run.1,
+            working_dir: run.2,
+            user: run.3,
+            hostname: run.4,
+            files: run.5.0,
+            template_labels: run.5.1,
+            limits: place.0,
+            reservations: place.1,
+            constraints: place.2,
+            networks: place.3,
+            preferences: place.4,
+            max_per_node: place.5,
+            reserved_generic: place.6,
+            restart: end.0,
+            stop_signal: end.1.to_owned(),
+            stop_grace: Duration::from_millis(end.2),
+            force_update: end.3,
+        })
+        .boxed()
 }
 
 fn ports() -> impl Strategy<Value = Vec<Port>> {
@@ -514,6 +517,7 @@ pub(super) fn service_spec() -> impl Strategy<Value = ServiceSpec> {
                 }
             },
         )
+        .boxed()
 }
 
 fn update_status() -> impl Strategy<Value = UpdateStatus> {
@@ -548,16 +552,18 @@ pub(super) fn service() -> impl Strategy<Value = Service> {
         option::of(update_status()),
         option::of(run),
     );
-    (meta(), service_id(), service_spec(), vips, ports(), history).prop_map(
-        |(meta, id, spec, vips, ports, (previous, update, run))| Service {
-            meta,
-            id,
-            spec,
-            vips,
-            ports,
-            previous,
-            update,
-            run,
-        },
-    )
+    (meta(), service_id(), service_spec(), vips, ports(), history)
+        .prop_map(
+            |(meta, id, spec, vips, ports, (previous, update, run))| Service {
+                meta,
+                id,
+                spec,
+                vips,
+                ports,
+                previous,
+                update,
+                run,
+            },
+        )
+        .boxed()
 }

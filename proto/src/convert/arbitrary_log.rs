@@ -62,8 +62,8 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
         option::of(any::<Ipv4Addr>()),
         any::<u64>(),
     );
-    (who, place, task_spec(), task_status(), desired).prop_map(
-        |(who, place, spec, status, desired)| Task {
+    (who, place, task_spec(), task_status(), desired)
+        .prop_map(|(who, place, spec, status, desired)| Task {
             meta: who.0,
             id: who.1,
             service: who.2,
@@ -76,8 +76,8 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
             desired,
             addresses: place.1,
             ingress_addr: place.2,
-        },
-    )
+        })
+        .boxed()
 }
 
 pub(super) fn object() -> impl Strategy<Value = Object> {

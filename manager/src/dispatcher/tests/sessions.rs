@@ -101,11 +101,21 @@ async fn a_secret_travels_to_the_nodes_of_its_tasks_and_to_no_other() {
         .state(TaskState::Assigned);
     third.spec.files = vec![file(&secret(1, 1), 1)];
     bed.fake.write(vec![Change::create(third)]);
-    assert!(has(&with.news().await));
+    let told = loop {
+        if let ToAgent::Assignments(step) = with.hear().await
+            && !step.upserts.is_empty()
+        {
+            break step.try_into().unwrap();
+        }
+    };
+    assert!(has(&told));
     // The next thing that the other one hears of comes after it, and it has heard nothing of it.
     bed.fake.write(vec![Change::create(node(3))]);
     loop {
-        let step = without.assignments().await;
+        let ToAgent::Assignments(step) = without.hear().await else {
+            continue;
+        };
+        let step = step.try_into().unwrap();
         assert!(!has(&step), "{step:?}");
         if !step.upserts.is_empty() {
             break;

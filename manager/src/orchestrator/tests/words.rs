@@ -233,10 +233,10 @@ impl World {
     }
 }
 
-/// What a task is: its command, and its secrets in their versions.
+/// What a task is: its command, and its secrets in their versions: `v1+pw1:2`.
 pub(super) fn told(spec: &TaskSpec) -> String {
     let files = spec.files.iter();
-    let files = files.map(|file| format!(" {}:{}", file.name, file.version));
+    let files = files.map(|file| format!("+{}:{}", file.name, file.version));
     [spec.command[0].clone()].into_iter().chain(files).collect()
 }
 

@@ -303,7 +303,7 @@ impl World {
                 }
                 continue;
             }
-            let fate = self.fates.get(&task.spec.command[0]).copied();
+            let fate = self.fates.get(&told(&task.spec)).copied();
             match (state, fate) {
                 (TaskState::Running, Some(Fate::Ends(code, after))) => {
                     if task.status.at.as_millis() + after <= self.now {
@@ -360,7 +360,7 @@ impl World {
         let running = self.state.tasks().filter(|task| {
             task.status.state == TaskState::Running && task.desired == DesiredState::Running
         });
-        let ends = running.filter_map(|task| match self.fates.get(&task.spec.command[0]) {
+        let ends = running.filter_map(|task| match self.fates.get(&told(&task.spec)) {
             Some(Fate::Ends(_, after)) => Some(task.status.at.as_millis() + after),
             Some(Fate::Hangs) | None => None,
         });

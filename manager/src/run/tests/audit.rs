@@ -32,23 +32,14 @@ const READS: &[&str] = &[
 /// Calls that this test makes, in its order, and what is recorded of each.
 const CHANGES: &[(&str, &str)] = &[
     ("Ca/Issue", "created node n2"),
-    (
-        "Membership/Announce",
-        "changed node n2: manager at 192.0.2.7:2377",
-    ),
+    ("Membership/Announce", "changed node n2: manager at 192.0.2.7:2377"),
     ("Membership/Depart", "removed node n2"),
     ("Control/GetJoinToken", "rotated the manager token"),
     ("Control/UpdateNode", "changed node n1: availability pause"),
     ("Control/CreateNetwork", "created network net7"),
     ("Control/CreateService", "created service svc1"),
-    (
-        "Control/UpdateService",
-        "changed service svc1: from 1 to 0 replicas",
-    ),
-    (
-        "Control/RollbackService",
-        "changed service svc1: from 0 to 1 replicas",
-    ),
+    ("Control/UpdateService", "changed service svc1: tasks"),
+    ("Control/RollbackService", "changed service svc1: tasks"),
     ("Control/RemoveService", "removed service svc1"),
     ("Control/RemoveNetwork", "removed network net7"),
     ("Control/RemoveNode", "removed node n2"),
@@ -90,8 +81,10 @@ fn _is_a_client(socket: Socket) -> impl tonic::client::GrpcService<Body> {
     Routes::default()
 }
 
-fn service(replicas: u32) -> Option<wire::ServiceSpec> {
-    Some((&fixture::service(1, replicas).spec).into())
+fn service(env: &str) -> Option<wire::ServiceSpec> {
+    let mut spec = wire::ServiceSpec::from(&fixture::service(1, 1).spec);
+    spec.task.as_mut()?.env = vec![env.to_owned()];
+    Some(spec)
 }
 
 async fn change_everything(world: &World) {
@@ -133,14 +126,14 @@ async fn change_everything(world: &World) {
     };
     socket.create_network(network).await.unwrap();
     let create = wire::CreateServiceRequest {
-        spec: service(1),
+        spec: service("A=1"),
         ..wire::CreateServiceRequest::default()
     };
     socket.create_service(create).await.unwrap();
     let target = "svc1".to_owned();
     let update = wire::UpdateServiceRequest {
         target: target.clone(),
-        spec: service(0),
+        spec: service("A=2"),
         ..wire::UpdateServiceRequest::default()
     };
     socket.update_service(update).await.unwrap();
