@@ -118,7 +118,7 @@ fn cluster_id(host: &Host) -> anyhow::Result<String> {
 
 #[test]
 fn a_stolen_disk_names_nothing_and_with_autolock_nothing_on_it_opens_it() -> anyhow::Result<()> {
-    for (name, options) in [("stolen", &[][..]), ("stolen-locked", &["--autolock"][..])] {
+    for (name, options) in [("stolen", &[][..]), ("stolen-lock", &["--autolock"][..])] {
         let locked = !options.is_empty();
         let cluster = with_canaries(name, options)?;
         let (manager, worker) = (cluster.founder(), &cluster.workers[0]);

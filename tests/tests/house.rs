@@ -150,7 +150,7 @@ const MANAGER: &[Row] = &[
         &["acting", "store", "propose", "entropy", "vault"],
         NO_ENGINE,
     ),
-    row("propose", &["store"], NO_ENGINE),
+    row("propose", &["acting", "store"], NO_ENGINE),
     row("store", &[], LOOPS),
 ];
 
