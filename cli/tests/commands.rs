@@ -387,3 +387,32 @@ fn a_node_says_where_it_moved_to() {
     let json = json(&fake, &[&args[..], &["--format", "json"]].concat());
     assert_eq!(json["advertise_addr"], "192.0.2.9:2377");
 }
+
+#[test]
+fn an_unlock_key_is_checked_before_it_is_sent_and_shown_on_demand_only() {
+    let fake = Fake::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let unlock = |key: &str| {
+        std::fs::write(&path, key).unwrap();
+        let file = path.to_string_lossy().into_owned();
+        weft(&fake.socket(), &["cluster", "unlock", "--key-file", &file])
+    };
+    let key = ok(&fake, &["cluster", "unlock-key", "--quiet"]);
+    let right = unlock(&key);
+    assert_eq!(right.code, 0, "{right:?}");
+    let mistyped = unlock(&key.replacen("4vv", "4vw", 1));
+    assert_eq!(mistyped.code, 1);
+    assert!(mistyped.err.contains("checksum"), "{mistyped:?}");
+    let other = unlock("WFTKN_1_w");
+    assert!(other.err.contains("WFLK_"), "{other:?}");
+    assert!(!format!("{right:?}{mistyped:?}{other:?}").contains(key.trim()));
+
+    let told = ok(&fake, &["cluster", "update", "--autolock=true"]);
+    assert!(told.contains(key.trim()), "{told}");
+    let told = ok(&fake, &["cluster", "update", "--autolock=false"]);
+    assert!(!told.contains(key.trim()), "{told}");
+    let rotated = ok(&fake, &["cluster", "unlock-key", "--rotate"]);
+    assert!(rotated.contains("keep the old"), "{rotated}");
+    assert_eq!(weft(&fake.socket(), &["cluster", "update"]).code, 2);
+}

@@ -199,6 +199,7 @@ fn cluster() -> Cluster {
         worker_token: "w".to_owned(),
         manager_token: "m".to_owned(),
         next_raft_id: 2,
+        unlock_key: None,
         settings,
         keys_wanted: 0,
     }

@@ -73,13 +73,18 @@ impl MembershipService {
         &self,
         id: NodeId,
         addr: SocketAddr,
-    ) -> Result<wire::Standing, Status> {
+    ) -> Result<wire::AnnounceResponse, Status> {
         let done = transact(&*self.proposer, |state| announced(state, id, addr)).await?;
         let view = match done.view {
             Some(view) => view,
             None => self.proposer.fresh_view().await?,
         };
-        standing(&view, id)
+        let cluster = view.cluster();
+        let key = cluster.and_then(|cluster| cluster.unlock_key.as_ref());
+        Ok(wire::AnnounceResponse {
+            standing: Some(standing(&view, id)?),
+            unlock_key: key.map_or_else(Vec::new, |key| key.to_vec()),
+        })
     }
 }
 
@@ -206,11 +211,9 @@ impl Membership for MembershipService {
         let addr = addr.parse().map_err(|_| {
             Status::invalid_argument(format!("{addr:?} is no address like 192.0.2.1:2377"))
         })?;
-        let standing = MembershipService::announce(self, node, addr).await?;
-        tracing::info!(%node, %addr, raft_id = standing.raft_id, "a manager said where it is reached");
-        Ok(Response::new(wire::AnnounceResponse {
-            standing: Some(standing),
-        }))
+        let answer = MembershipService::announce(self, node, addr).await?;
+        tracing::info!(%node, %addr, "a manager said where it is reached");
+        Ok(Response::new(answer))
     }
 }
 

@@ -98,20 +98,27 @@ async fn a_manager_whose_voice_is_needed_cannot_leave() {
     assert_eq!(world.fake.proposals(), 0);
 }
 
+/// What node 2 is after it has said where it is reached.
+async fn announced(world: &World, at: SocketAddr) -> wire::Standing {
+    let answer = world.service.announce(node(2).id, at).await.unwrap();
+    assert!(answer.unlock_key.is_empty(), "nothing is locked");
+    answer.standing.unwrap()
+}
+
 #[tokio::test]
 async fn a_node_to_be_promoted_gets_a_raft_id_that_nobody_had_and_keeps_it() {
     let mut chosen = node(2);
     chosen.spec.role = Role::Manager;
     let world = world(vec![manager(1), chosen], vec![member(1, true)]);
     let at = addr("192.0.2.2:2377");
-    let first = world.service.announce(node(2).id, at).await.unwrap();
+    let first = announced(&world, at).await;
     assert_eq!(first.raft_id, cluster().next_raft_id);
-    let again = world.service.announce(node(2).id, at).await.unwrap();
+    let again = announced(&world, at).await;
     assert_eq!(again, first, "asked again, nothing changes");
     let view = world.fake.view();
     assert_eq!(view.cluster().unwrap().next_raft_id, first.raft_id + 1);
     let moved = addr("192.0.2.22:2377");
-    let third = world.service.announce(node(2).id, moved).await.unwrap();
+    let third = announced(&world, moved).await;
     assert_eq!(third.raft_id, first.raft_id, "moved, and still the same");
     assert!(third.version > first.version);
     let manager = world.fake.view().node(node(2).id).unwrap().manager;

@@ -87,6 +87,7 @@ pub(crate) fn cluster() -> Cluster {
         worker_token: "w".to_owned(),
         manager_token: "m".to_owned(),
         next_raft_id: 2,
+        unlock_key: None,
         settings: defaults::settings(),
         keys_wanted: 0,
     }

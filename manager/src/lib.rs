@@ -25,6 +25,7 @@ pub mod run;
 pub mod scheduler;
 mod status;
 pub mod store;
+pub mod vault;
 
 #[cfg(test)]
 mod fixture;

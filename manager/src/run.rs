@@ -1,8 +1,10 @@
 //! Puts a manager together: consensus, state, loops, services; and takes it apart again.
 
 mod announce;
+mod autolock;
 mod group;
 mod presence;
+mod rekey;
 mod revocation;
 
 pub use presence::Reporting;
@@ -10,7 +12,9 @@ pub use presence::Reporting;
 #[cfg(test)]
 mod tests;
 
-pub use crate::consensus::key_file;
+pub use crate::vault::Vault;
+pub use crate::vault::key_file;
+pub use weft_raft::KeyFileError;
 
 use crate::acting::Grant;
 use crate::api::ControlService;
@@ -48,6 +52,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +93,8 @@ pub struct ManagerConfig {
     pub addr: SocketAddr,
     /// Where its log and snapshots are.
     pub dir: PathBuf,
+    /// What they are sealed with.
+    pub vault: Arc<Vault>,
     /// What it proves its identity with.
     pub credentials: Arc<LiveCredentials>,
     /// The control port.
@@ -185,6 +192,7 @@ pub struct Manager {
     presence: Arc<Presence>,
     routes: Routes,
     stop: CancellationToken,
+    locked: watch::Receiver<u64>,
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -286,6 +294,20 @@ impl Manager {
             config.addr,
             stop.clone(),
         ));
+        let (locked, locked_seen) = watch::channel(0);
+        tasks.spawn(autolock::follow(
+            store.clone(),
+            proposer.clone(),
+            config.vault.clone(),
+            locked,
+            stop.clone(),
+        ));
+        tasks.spawn(rekey::retire(
+            config.dir,
+            raft.clone(),
+            config.vault,
+            stop.clone(),
+        ));
         tasks.spawn(revocation::follow(
             store.clone(),
             raft.clone(),
@@ -307,6 +329,7 @@ impl Manager {
             presence,
             routes: Routes::new(control),
             stop,
+            locked: locked_seen,
             tasks: Arc::new(Mutex::new(tasks)),
         })
     }
@@ -331,6 +354,11 @@ impl Manager {
     /// Whether a majority of the managers answers. Waits for an election before it says no.
     pub async fn decides(&self) -> bool {
         self.proposer.fresh_view().await.is_ok()
+    }
+
+    /// How often the vault was locked anew because the cluster has another unlock key.
+    pub fn locked(&self) -> watch::Receiver<u64> {
+        self.locked.clone()
     }
 
     /// Where the other managers are reached, as far as known here.
@@ -443,7 +471,8 @@ async fn consensus(
         node_id: config.node,
         addr: config.addr,
     };
-    let raft = settings(me, config.cluster, &config.dir).map_err(|source| StartError::Keys {
+    let raft = settings(me, config.cluster, &config.dir, &config.vault);
+    let raft = raft.map_err(|source| StartError::Keys {
         dir: config.dir.clone(),
         node: config.node,
         source,

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/current -> 7        one symbolic link, replaced in one step
 //! DIR/7/node.key          0600; the directories are 0700
+//! DIR/7/node.key.sealed   instead of it, where a [`KeySeal`] wants it so
 //! DIR/7/node.crt          the chain, leaf first
 //! DIR/7/root.crt          the root this node trusts
 //! ```
@@ -23,14 +24,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::CertificateChain;
 use crate::ChainError;
 use crate::Credentials;
 use crate::CredentialsError;
+use crate::IdentityError;
 use crate::KeyError;
+use crate::NodeIdentity;
 use crate::PrivateKey;
 use crate::RootCert;
 use crate::RootError;
@@ -38,13 +43,32 @@ use crate::RootError;
 const CURRENT: &str = "current";
 const CURRENT_NEW: &str = "current.new";
 const KEY: &str = "node.key";
+const SEALED: &str = "node.key.sealed";
 const CHAIN: &str = "node.crt";
 const ROOT: &str = "root.crt";
 
-/// Where one node keeps its identity. One process uses it at a time.
+/// Where one node keeps its identity. One process uses it at a time, by clones of one value.
 #[derive(Clone, Debug)]
 pub struct Keystore {
     dir: PathBuf,
+    seal: Option<Arc<dyn KeySeal>>,
+    /// One change after the other.
+    turn: Arc<Mutex<()>>,
+}
+
+/// How the private key lies on the disk, when not as it is.
+pub trait KeySeal: Send + Sync + std::fmt::Debug {
+    /// What to write instead of the key; `None` if it may lie there as it is.
+    ///
+    /// # Errors
+    /// It must not, and there is nothing to seal it with.
+    fn seal(&self, pem: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// Sealed by somebody else, changed, or there is nothing to open it with.
+    fn open(&self, sealed: &[u8]) -> io::Result<Zeroizing<String>>;
 }
 
 /// The identity could not be stored or loaded.
@@ -123,7 +147,56 @@ pub enum KeystoreError {
 impl Keystore {
     /// A store in `dir`, which [`Keystore::store`] creates and closes to all but the owner.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self {
+            dir: dir.into(),
+            seal: None,
+            turn: Arc::default(),
+        }
+    }
+
+    /// The same store, whose private key lies on the disk as `seal` says.
+    #[must_use]
+    pub fn sealed_by(self, seal: Arc<dyn KeySeal>) -> Self {
+        Self {
+            seal: Some(seal),
+            ..self
+        }
+    }
+
+    /// Whether the stored private key is sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.dir.join(CURRENT).join(SEALED).exists()
+    }
+
+    /// Who the stored certificate names, without a look at its key, which may be sealed.
+    pub fn identity(&self) -> Result<NodeIdentity, KeystoreError> {
+        let dir = self.dir.join(CURRENT);
+        let path = dir.join(CHAIN);
+        let chain = CertificateChain::from_pem(&read(&path)?)
+            .map_err(|source| KeystoreError::Chain { path, source })?;
+        let leaf = chain.certificates().first();
+        let named = leaf
+            .ok_or(IdentityError::NotACertificate)
+            .and_then(NodeIdentity::from_certificate);
+        named.map_err(|source| KeystoreError::Mismatch {
+            dir,
+            source: CredentialsError::Identity(source),
+        })
+    }
+
+    /// Stores the identity anew if its key does not lie on the disk as the seal wants it now.
+    /// Whether it did. Blocks on the disk.
+    pub fn reseal(&self) -> Result<bool, KeystoreError> {
+        let _turn = self.turn.lock();
+        if !self.exists() {
+            return Ok(false);
+        }
+        let credentials = self.load()?;
+        let (name, _) = self.key_file(&credentials)?;
+        if self.is_sealed() == (name == SEALED) {
+            return Ok(false);
+        }
+        self.write(&credentials).map(|()| true)
     }
 
     /// Whether an identity was stored, readable or not.
@@ -139,8 +212,15 @@ impl Keystore {
             });
         }
         let dir = self.dir.join(CURRENT);
-        let path = dir.join(KEY);
-        let key = read_key(&path)?;
+        let sealed = dir.join(SEALED);
+        let (path, key) = if sealed.exists() {
+            let key = self.open(&sealed)?;
+            (sealed, key)
+        } else {
+            let path = dir.join(KEY);
+            let key = read_key(&path)?;
+            (path, key)
+        };
         let key =
             PrivateKey::from_pem(&key).map_err(|source| KeystoreError::Key { path, source })?;
         let path = dir.join(CHAIN);
@@ -155,6 +235,40 @@ impl Keystore {
     /// Stores `credentials` in place of what was there. They are on the disk when this returns;
     /// on an error, what was there still is. Blocks on the disk.
     pub fn store(&self, credentials: &Credentials) -> Result<(), KeystoreError> {
+        let _turn = self.turn.lock();
+        self.write(credentials)
+    }
+
+    /// Under which name the key is written, and what.
+    fn key_file(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<(&'static str, Zeroizing<Vec<u8>>), KeystoreError> {
+        let pem = credentials.key().to_pem();
+        let sealed = self.seal.as_ref().map(|seal| seal.seal(&pem)).transpose();
+        let sealed = sealed.map_err(|source| KeystoreError::Write {
+            path: self.dir.join(SEALED),
+            source,
+        })?;
+        Ok(match sealed.flatten() {
+            Some(sealed) => (SEALED, Zeroizing::new(sealed)),
+            None => (KEY, Zeroizing::new(pem.as_bytes().to_vec())),
+        })
+    }
+
+    fn open(&self, path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
+        let opened = fs::read(path).and_then(|sealed| match &self.seal {
+            Some(seal) => seal.open(&sealed),
+            None => Err(io::Error::other("it is sealed")),
+        });
+        opened.map_err(|source| KeystoreError::Read {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn write(&self, credentials: &Credentials) -> Result<(), KeystoreError> {
+        let (key_name, key) = self.key_file(credentials)?;
         let write = |path: &Path| {
             let path = path.to_owned();
             |source| KeystoreError::Write { path, source }
@@ -164,13 +278,17 @@ impl Keystore {
         let next = generations.iter().max().map_or(1, |last| last + 1);
         let dir = self.dir.join(next.to_string());
         make_dir(&dir).map_err(write(&dir))?;
-        for (name, mode, text) in [
-            (KEY, 0o600, credentials.key().to_pem()),
-            (CHAIN, 0o644, credentials.chain().to_pem().into()),
-            (ROOT, 0o644, credentials.root().to_pem().into()),
+        for (name, mode, bytes) in [
+            (key_name, 0o600, key),
+            (
+                CHAIN,
+                0o644,
+                credentials.chain().to_pem().into_bytes().into(),
+            ),
+            (ROOT, 0o644, credentials.root().to_pem().into_bytes().into()),
         ] {
             let path = dir.join(name);
-            write_synced(&path, mode, &text).map_err(write(&path))?;
+            write_synced(&path, mode, &bytes).map_err(write(&path))?;
         }
         sync_dir(&dir).map_err(write(&dir))?;
         self.switch_to(&next.to_string())
@@ -234,14 +352,14 @@ fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn write_synced(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+fn write_synced(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     // The directory is new, so a file that exists is not ours.
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()
 }
 

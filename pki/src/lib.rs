@@ -14,6 +14,7 @@ mod identity;
 mod issue;
 mod key;
 mod keystore;
+mod local_key;
 mod refusal;
 mod renewal;
 mod request;
@@ -25,6 +26,7 @@ mod token_secret;
 mod transport;
 mod tunnel;
 mod user;
+mod unlock_key;
 mod verify;
 mod when;
 
@@ -44,8 +46,10 @@ pub use issue::issue_user;
 pub use issue::requested_key_bits;
 pub use key::KeyError;
 pub use key::PrivateKey;
+pub use keystore::KeySeal;
 pub use keystore::Keystore;
 pub use keystore::KeystoreError;
+pub use local_key::LocalKey;
 pub use refusal::Refusal;
 pub use renewal::RenewAt;
 pub use renewal::renew_at;
@@ -80,6 +84,8 @@ pub use user::UserCredentials;
 pub use user::UserIdentity;
 pub use user::UserProof;
 pub use user::key_digest;
+pub use unlock_key::ParseUnlockKeyError;
+pub use unlock_key::UnlockKey;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

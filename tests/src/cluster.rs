@@ -49,6 +49,16 @@ impl Cluster {
     /// Founds a cluster by the commands a person would type, and waits until all nodes are ready
     /// and all managers vote.
     pub fn start(name: &str, managers: usize, workers: usize) -> anyhow::Result<Cluster> {
+        Self::start_with(name, managers, workers, &[])
+    }
+
+    /// The same, founded with these options as well.
+    pub fn start_with(
+        name: &str,
+        managers: usize,
+        workers: usize,
+        options: &[&str],
+    ) -> anyhow::Result<Cluster> {
         let rig = Rig::new(name, &weft_binary()?)?;
         let client = rig.client()?;
         let mut hosts = Vec::new();
@@ -68,7 +78,9 @@ impl Cluster {
             client,
         };
         let founder = cluster.founder();
-        founder.weft_ok(&contract::init(&founder.addr().to_string()))?;
+        let mut init = contract::init(&founder.addr().to_string());
+        init.extend(options.iter().map(|option| (*option).to_owned()));
+        founder.weft_ok(&init)?;
         for (role, hosts) in [
             ("manager", cluster.managers.get(1..)),
             ("worker", Some(cluster.workers.as_slice())),

@@ -135,7 +135,7 @@ const MANAGER: &[Row] = &[
     // Opens and makes logs while no manager runs on them.
     row(
         "recovery",
-        &["acting", "store", "consensus", "ca", "allocator"],
+        &["acting", "store", "consensus", "ca", "allocator", "vault"],
         NO_ENGINE,
     ),
     // Who people are; the API answers their calls.
@@ -156,6 +156,8 @@ const MANAGER: &[Row] = &[
     row("material", &["store"], LOOPS),
     row("status", &["allocator", "propose"], NO_ENGINE),
     row("entropy", &[], LOOPS),
+    // The keys of what lies on the disk.
+    row("vault", &[], NO_ENGINE),
     // Never each other.
     row("orchestrator", &["store"], LOOPS),
     row("scheduler", &["store"], LOOPS),
@@ -163,10 +165,10 @@ const MANAGER: &[Row] = &[
     // Turns the Raft crate into a `Proposer`: log entries in, store changes out.
     row(
         "consensus",
-        &["acting", "store", "propose", "entropy"],
+        &["acting", "store", "propose", "entropy", "vault"],
         NO_ENGINE,
     ),
-    row("propose", &["store"], NO_ENGINE),
+    row("propose", &["acting", "store"], NO_ENGINE),
     row("store", &[], LOOPS),
 ];
 

@@ -13,17 +13,20 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
+use weft_pki::LocalKey;
 use weft_proto::assignment::Assignments;
 use weft_proto::convert::ConvertError;
 use weft_proto::wire;
 
 const MAGIC: [u8; 8] = *b"weft-as1";
+const SEALED: [u8; 8] = *b"weft-as2";
 const HEADER: usize = MAGIC.len() + 4;
 
 /// Where one node keeps its last assignments. One process uses it at a time.
 #[derive(Clone, Debug)]
 pub struct Db {
     dir: PathBuf,
+    key: Option<LocalKey>,
 }
 
 /// The assignments could not be kept or read.
@@ -41,6 +44,12 @@ pub enum DbError {
     /// The file is not what was written.
     #[error("the last assignments in {} are damaged; they come anew from a manager", path.display())]
     Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is sealed, and its key is not here now.
+    #[error("the last assignments in {} are sealed, and their key is locked", path.display())]
+    Sealed {
         /// The file.
         path: PathBuf,
     },
@@ -78,7 +87,14 @@ impl Db {
     pub fn new(state_dir: &Path) -> Self {
         Db {
             dir: state_dir.join("agent"),
+            key: None,
         }
+    }
+
+    /// The same, with what it writes sealed with `key`.
+    #[must_use]
+    pub fn sealed_with(self, key: Option<LocalKey>) -> Self {
+        Db { key, ..self }
     }
 
     fn file(&self) -> PathBuf {
@@ -93,7 +109,12 @@ impl Db {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(DbError::Read { path, source }),
         };
-        let Some(wire) = decode(&bytes) else {
+        let opened = match (bytes.strip_prefix(&SEALED), &self.key) {
+            (Some(_), None) => return Err(DbError::Sealed { path }),
+            (Some(sealed), Some(key)) => key.open(&SEALED, sealed),
+            (None, _) => Some(bytes),
+        };
+        let Some(wire) = opened.and_then(|bytes| decode(&bytes)) else {
             return Err(DbError::Damaged { path });
         };
         let step =
@@ -105,8 +126,17 @@ impl Db {
     pub fn save(&self, desired: &Desired) -> Result<(), DbError> {
         let path = self.file();
         let bytes = encode(&wire::Assignments::from(&desired.to_saved()));
-        self.write(&path, &bytes)
+        self.seal(bytes)
+            .and_then(|bytes| self.write(&path, &bytes))
             .map_err(|source| DbError::Write { path, source })
+    }
+
+    fn seal(&self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let Some(key) = &self.key else {
+            return Ok(bytes);
+        };
+        let sealed = key.seal(&SEALED, &bytes).map_err(io::Error::other)?;
+        Ok([SEALED.as_slice(), &sealed].concat())
     }
 
     /// Removes everything, for a node that leaves.
@@ -169,6 +199,21 @@ mod tests {
         db.remove().unwrap();
         assert_eq!(db.load().unwrap(), None);
         db.remove().unwrap();
+    }
+
+    #[test]
+    fn what_was_sealed_opens_with_its_key_only_and_an_older_file_is_read_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = Db::new(dir.path());
+        plain.save(&desired(1, [task(1)])).unwrap();
+        let key = LocalKey::random().unwrap();
+        let db = plain.clone().sealed_with(Some(key));
+        assert_eq!(db.load().unwrap(), Some(desired(1, [task(1)])));
+        db.save(&desired(2, [task(2)])).unwrap();
+        assert_eq!(db.load().unwrap(), Some(desired(2, [task(2)])));
+        assert!(matches!(plain.load(), Err(DbError::Sealed { .. })));
+        let other = plain.clone().sealed_with(LocalKey::random().ok());
+        assert!(matches!(other.load(), Err(DbError::Damaged { .. })));
     }
 
     #[test]

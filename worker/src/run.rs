@@ -36,6 +36,7 @@ use tracing::info;
 use weft_pki::Expect;
 use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
+use weft_pki::LocalKey;
 use weft_pki::TunnelSecret;
 use weft_proto::NodeId;
 use weft_proto::object::NodeDescription;
@@ -65,10 +66,13 @@ pub struct WorkerConfig {
     pub managers: Vec<SocketAddr>,
     /// On a manager: its own advertised address, which its agent asks first.
     pub own_manager: Option<SocketAddr>,
-    /// The node's identity in use.
-    pub credentials: Arc<LiveCredentials>,
+    /// The node's identity in use; none on a manager that is locked: the worker goes on with what it
+    /// was told last, and speaks to nobody.
+    pub credentials: Option<Arc<LiveCredentials>>,
     /// Where a renewed identity is kept.
     pub keystore: Keystore,
+    /// What the record of assignments is sealed with.
+    pub local_key: Option<LocalKey>,
     /// The node's resolvers.
     pub resolv_conf: ResolvConf,
     /// This very program; tasks see it as `weft`.
@@ -101,14 +105,11 @@ pub async fn run(
     network: impl Network,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let live = Arc::clone(&config.credentials);
-    let dial: Dial =
-        Arc::new(move |addr| weft_pki::channel(addr, Arc::clone(&live), Expect::any_manager()));
     // Ends every part when this function does, however it does.
     let end = shutdown.child_token();
     let _guard = end.clone().drop_guard();
 
-    let db = Db::new(&config.state_dir);
+    let db = Db::new(&config.state_dir).sealed_with(config.local_key.clone());
     let known = load(&db);
     let saved = known.revision;
     info!(
@@ -120,34 +121,17 @@ pub async fn run(
     let (outbox, outbox_rx) = watch::channel(Outbox::new());
     let (applied, applied_rx) = watch::channel(0);
 
-    let agent = Agent {
-        hello: Hello {
-            node: config.me,
-            description: config.description.clone(),
-            data_addr: config.data_addr,
-            tunnel_key: config.tunnel_key.public(),
-            // Random, and another one for every start.
-            instance: config.seed.max(1),
-        },
-        managers: Managers::new(config.managers.clone(), config.own_manager),
-        dial: Arc::clone(&dial),
-        desired,
-        keys: config.keys,
-        outbox: outbox_rx,
-        applied: applied_rx,
-        told: config.told,
-        runtime: Arc::clone(&runtime),
-        seed: config.seed,
-    };
-    let renewal = Renewal {
-        live: Arc::clone(&config.credentials),
-        keystore: config.keystore.clone(),
-        clock: Arc::clone(&config.clock),
-        desired: desired_rx.clone(),
-        configured: config.managers.clone(),
-        dial,
-        asked: config.renew,
-        seed: config.seed.wrapping_add(1),
+    let mut parts = JoinSet::new();
+    // Without an agent nobody changes what is wanted; whoever waits for a change goes on waiting.
+    let unchanged = match &config.credentials {
+        None => Some((desired, outbox_rx, applied_rx)),
+        Some(live) => {
+            let state = (desired, outbox_rx, applied_rx);
+            let (agent, renewal) = line(&config, live, state, desired_rx.clone(), &runtime);
+            spawn(&mut parts, "agent", agent.run(end.clone()));
+            spawn(&mut parts, "certificate renewal", renewal.run(end.clone()));
+            None
+        }
     };
     let reconciler = Reconciler::new(Parts {
         desired: desired_rx.clone(),
@@ -166,13 +150,10 @@ pub async fn run(
         network_patience: NETWORK_PATIENCE,
     });
 
-    let mut parts = JoinSet::new();
     let saver = keep_saved(db, desired_rx.clone(), saved, end.clone());
     let keeper = keep_outbox(reports_rx, desired_rx, outbox);
     spawn(&mut parts, "record of assignments", saver);
     spawn(&mut parts, "outbox", keeper);
-    spawn(&mut parts, "agent", agent.run(end.clone()));
-    spawn(&mut parts, "certificate renewal", renewal.run(end.clone()));
 
     let reconciled = reconciler.run(end.clone());
     let outcome = tokio::select! {
@@ -187,7 +168,55 @@ pub async fn run(
     let asked = shutdown.is_cancelled();
     end.cancel();
     while parts.join_next().await.is_some() {}
+    drop(unchanged);
     if asked { Ok(()) } else { outcome }
+}
+
+/// The line to the managers.
+fn line(
+    config: &WorkerConfig,
+    live: &Arc<LiveCredentials>,
+    (desired, outbox, applied): (
+        watch::Sender<Arc<Desired>>,
+        watch::Receiver<Outbox>,
+        watch::Receiver<u64>,
+    ),
+    told: watch::Receiver<Arc<Desired>>,
+    runtime: &Arc<dyn Runtime>,
+) -> (Agent, Renewal) {
+    let speaking = Arc::clone(live);
+    let dial: Dial =
+        Arc::new(move |addr| weft_pki::channel(addr, Arc::clone(&speaking), Expect::any_manager()));
+    let agent = Agent {
+        hello: Hello {
+            node: config.me,
+            description: config.description.clone(),
+            data_addr: config.data_addr,
+            tunnel_key: config.tunnel_key.public(),
+            // Random, and another one for every start.
+            instance: config.seed.max(1),
+        },
+        managers: Managers::new(config.managers.clone(), config.own_manager),
+        dial: Arc::clone(&dial),
+        desired,
+        keys: config.keys.clone(),
+        outbox,
+        applied,
+        told: config.told.clone(),
+        runtime: Arc::clone(runtime),
+        seed: config.seed,
+    };
+    let renewal = Renewal {
+        live: Arc::clone(live),
+        keystore: config.keystore.clone(),
+        clock: Arc::clone(&config.clock),
+        desired: told,
+        configured: config.managers.clone(),
+        dial,
+        asked: Arc::clone(&config.renew),
+        seed: config.seed.wrapping_add(1),
+    };
+    (agent, renewal)
 }
 
 /// Ends and removes every task, every network and the record of assignments, for a node that

@@ -62,8 +62,9 @@ fn config(dir: &Path, root: &Root, managers: Vec<SocketAddr>) -> WorkerConfig {
         keys: watch::Sender::default(),
         managers,
         own_manager: None,
-        credentials: live(root, Role::Worker, node_id()),
+        credentials: Some(live(root, Role::Worker, node_id())),
         keystore: Keystore::new(dir.join("pki")),
+        local_key: None,
         resolv_conf: ResolvConf::default(),
         told: watch::Sender::default(),
         renew: Arc::default(),
@@ -112,6 +113,25 @@ async fn a_node_without_managers_runs_its_last_assignments_and_keeps_them_when_i
     );
     assert!(runtime.observe().is_empty());
     assert_eq!(Db::new(&state_dir).load().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_worker_without_credentials_runs_its_last_assignments_and_speaks_to_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = config(dir.path(), &root(), vec![listener.local_addr().unwrap()]);
+    config.credentials = None;
+    let last = desired(7, [task(1)]);
+    Db::new(&config.state_dir).save(&last).unwrap();
+    let runtime = Arc::new(FakeRuntime::new());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(run(config, runtime.clone(), AnyNetwork, stop.clone()));
+    until("the task runs", || runs(&runtime, 1)).await;
+    let called = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(called.is_err(), "nobody is called");
+    assert!(!running.is_finished());
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 
 use crate::client::Client;
 use crate::client::Refused;
+use crate::command::autolock;
+use crate::command::autolock::AutolockArgs;
+use crate::command::autolock::UnlockArgs;
+use crate::command::autolock::UnlockKeyArgs;
 use crate::command::context::Context;
 use crate::command::join_token;
 use crate::command::join_token::JoinTokenArgs;
@@ -20,6 +24,7 @@ use ipnet::IpNet;
 use std::time::Duration;
 use tokio::time::sleep;
 use weft_proto::wire;
+use zeroize::Zeroizing;
 
 /// How often is asked whether somebody let this node in.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -43,6 +48,12 @@ pub(crate) enum ClusterCommand {
     Backup(BackupArgs),
     /// Make a cluster out of a backup, with this node as its only manager
     Restore(RestoreArgs),
+    /// Change what is set for the whole cluster
+    Update(UpdateArgs),
+    /// Open this manager's disk, which is locked after a restart
+    Unlock(UnlockArgs),
+    /// Print what managers are unlocked with
+    UnlockKey(UnlockKeyArgs),
     /// Say that this node is reached at another address from now on
     UpdateAddr(UpdateAddrArgs),
 }
@@ -78,6 +89,18 @@ pub(crate) struct InitArgs {
     /// managers are members no more
     #[arg(long, conflicts_with_all = ["default_addr_pool", "ingress_addr_pool", "data_path_addr"])]
     force_new_cluster: bool,
+    /// Lock managers after a restart: their disks are of no use without the unlock key, which is
+    /// printed once
+    #[arg(long, conflicts_with = "force_new_cluster")]
+    autolock: bool,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    autolock: AutolockArgs,
 }
 
 /// A cluster to join.
@@ -120,6 +143,9 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Info(args) => info(context, &args).await,
         ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
         ClusterCommand::Restore(args) => recovery::restore(context, args).await,
+        ClusterCommand::Update(args) => update(context, &args).await,
+        ClusterCommand::Unlock(args) => autolock::unlock(context, &args).await,
+        ClusterCommand::UnlockKey(args) => autolock::unlock_key(context, &args).await,
         ClusterCommand::UpdateAddr(args) => recovery::update_addr(context, args).await,
     }
 }
@@ -133,6 +159,7 @@ fn init_request(args: InitArgs) -> wire::InitRequest {
         address_pools: pools.collect(),
         ingress_pool: ingress.unwrap_or_default(),
         force_new_cluster: args.force_new_cluster,
+        autolock: args.autolock,
     }
 }
 
@@ -149,7 +176,15 @@ pub(super) async fn init(context: &Context, args: InitArgs) -> anyhow::Result<()
         &made.node_id,
         &made.worker_token,
         &made.addr,
+        &Zeroizing::new(made.unlock_key),
     ))
+}
+
+async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Result<()> {
+    if let Some(told) = args.autolock.apply(context).await? {
+        output::text(&told)?;
+    }
+    Ok(())
 }
 
 /// `weft join` too.

@@ -1,6 +1,7 @@
 //! What a user can type, one module per noun.
 
 mod audit;
+mod autolock;
 mod cluster;
 mod completion;
 mod context;

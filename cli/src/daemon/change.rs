@@ -45,15 +45,18 @@ impl NodeHandle {
         file.standing = standing;
         file.managers = node.worker.managers();
         file.managers.retain(|addr| *addr != file.advertise_addr);
-        file.store(&self.config.paths.node_file())?;
-        node.file = file;
         let worker = node.worker.clone();
         self.control()
             .refuse(move || not_a_manager(&worker.managers()));
         if let Some(manager) = node.take_manager() {
             manager.shutdown().await;
         }
+        // Before this node is a worker for good: nothing opens a sealed private key after that.
+        self.unseal().await?;
+        file.store(&self.config.paths.node_file())?;
+        node.file = file;
         remove_dir(&self.config.paths.log())?;
+        self.vault.destroy()?;
         tracing::info!("this node is a worker now");
         Ok(())
     }
@@ -77,7 +80,7 @@ impl NodeHandle {
             .config
             .paths
             .retire_log()
-            .and_then(|()| self.config.paths.forget());
+            .and_then(|()| self.config.paths.forget(&self.vault));
         if let Err(why) = forgotten {
             tracing::error!(
                 why = format!("{why:#}"),

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use weft_manager::ca::Founding;
 use weft_manager::ca::bootstrap;
-use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
+use weft_pki::UnlockKey;
 use weft_proto::defaults;
 use weft_proto::object::ClusterSettings;
 use weft_proto::wire;
@@ -25,7 +25,7 @@ impl NodeHandle {
             return self.force_new_cluster(&request).await;
         }
         let mut running = self.running.lock().await;
-        Self::must_be_free(running.as_ref())?;
+        self.must_be_free(running.as_ref()).await?;
         let advertise = match request.advertise_addr.as_str() {
             "" => Advertise::only_one()?,
             given => Advertise::given(given)?,
@@ -34,9 +34,17 @@ impl NodeHandle {
         let settings = settings(&request)?;
         self.config
             .paths
-            .forget()
+            .forget(&self.vault)
             .context("remove what a failed attempt left")?;
+        let unlock_key = if request.autolock {
+            Some(UnlockKey::random()?)
+        } else {
+            None
+        };
+        // Nothing of this cluster is ever on this disk as it is.
+        self.vault.lock_with(unlock_key.clone())?;
         let founding = bootstrap(Founding {
+            unlock_key: unlock_key.clone(),
             settings,
             description: self.description(),
             data_addr,
@@ -61,7 +69,7 @@ impl NodeHandle {
             manager.shutdown().await;
             return Err(err).context("the first entry of the log was not written");
         }
-        Keystore::new(self.config.paths.identity()).store(&founding.credentials)?;
+        self.keystore.store(&founding.credentials)?;
         file.store(&self.config.paths.node_file())?;
         let identity = founding.credentials.identity();
         *running = Some(self.start(file, live, manager).await?);
@@ -71,6 +79,7 @@ impl NodeHandle {
             cluster_id: identity.cluster.to_string(),
             worker_token: founding.worker_token,
             addr: advertise.0.to_string(),
+            unlock_key: unlock_key.map_or_else(String::new, |key| key.reveal().as_str().to_owned()),
             ..wire::InitResponse::default()
         })
     }

@@ -16,7 +16,6 @@ use tonic::Status;
 use weft_pki::CertificateChain;
 use weft_pki::Credentials;
 use weft_pki::JoinToken;
-use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_pki::PrivateKey;
 use weft_pki::RootCert;
@@ -39,7 +38,7 @@ impl NodeHandle {
         request: wire::JoinRequest,
     ) -> anyhow::Result<wire::JoinResponse> {
         let mut running = self.running.lock().await;
-        Self::must_be_free(running.as_ref())?;
+        self.must_be_free(running.as_ref()).await?;
         let token = JoinToken::parse(request.token.trim())?;
         let remote = resolve(&request.remote_addr).await?;
         let advertise = match request.advertise_addr.as_str() {
@@ -49,7 +48,7 @@ impl NodeHandle {
         let data_addr = data_addr(&request.data_path_addr, advertise)?;
         self.config
             .paths
-            .forget()
+            .forget(&self.vault)
             .context("remove what a failed attempt left")?;
 
         let asked = self.asking.lock().await.take();
@@ -116,7 +115,8 @@ impl NodeHandle {
                 "the manager at {remote} answered with a role that does not fit: update weft on both nodes to the same release"
             );
         }
-        Keystore::new(self.config.paths.identity()).store(&credentials)?;
+        self.lock_with(&issued.unlock_key)?;
+        self.keystore.store(&credentials)?;
         let live = LiveCredentials::new(credentials)?;
         let manager = self.start_manager(&file, live.clone()).await?;
         file.store(&self.config.paths.node_file())?;

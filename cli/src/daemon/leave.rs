@@ -20,6 +20,9 @@ impl NodeHandle {
     /// With `force` also when no manager answers, or when this is the last one.
     pub(crate) async fn leave(&self, request: wire::LeaveRequest) -> anyhow::Result<String> {
         let mut running = self.running.lock().await;
+        if self.leave_locked(request.force).await? {
+            return Ok(String::new());
+        }
         let Some(node) = running.as_ref() else {
             bail!("this node is in no cluster")
         };
@@ -38,7 +41,7 @@ impl NodeHandle {
             .refuse(|| "this node is leaving its cluster".to_owned());
         let problems = node.worker.clear().await;
         node.stop().await;
-        self.config.paths.forget()?;
+        self.config.paths.forget(&self.vault)?;
         self.left();
         if problems.is_empty() {
             return Ok(note);

@@ -9,6 +9,7 @@ use tonic::Status;
 use tonic::Streaming;
 use weft_proto::wire;
 use weft_proto::wire::local_server::Local;
+use zeroize::Zeroizing;
 
 /// Answers on the node's own socket.
 #[derive(Clone, Debug)]
@@ -82,5 +83,14 @@ impl Local for LocalService {
     ) -> Result<Response<wire::UpdateAddressResponse>, Status> {
         let moved = self.node.update_address(request.get_ref()).await;
         moved.map(Response::new).map_err(refused)
+    }
+
+    async fn unlock(
+        &self,
+        request: Request<wire::UnlockRequest>,
+    ) -> Result<Response<wire::UnlockResponse>, Status> {
+        let key = Zeroizing::new(request.into_inner().unlock_key);
+        self.node.unlock(&key).await.map_err(refused)?;
+        Ok(Response::new(wire::UnlockResponse {}))
     }
 }

@@ -1,11 +1,13 @@
 //! `weft daemon`: one per machine. Hosts whatever this node is: nothing yet, a worker, a manager.
 
 mod address;
+mod agent_key;
 mod change;
 mod found;
 mod join;
 mod leave;
 mod local;
+mod lock;
 mod moved;
 mod node;
 mod node_file;
@@ -50,6 +52,9 @@ const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT. Tasks go on running: the next daemon adopts them.
 pub(crate) async fn run(config: DaemonConfig) -> anyhow::Result<()> {
+    // Keys are in this process: no core dump, and nobody but root looks into it. A program that is
+    // started is as dumpable as any, so this is not handed on to tasks.
+    nix::sys::prctl::set_dumpable(false).context("keep this process out of core dumps")?;
     config.paths.prepare()?;
     let _lock = config.paths.lock().await?;
     let stop = CancellationToken::new();

@@ -29,6 +29,7 @@ impl NodeHandle {
         request: &wire::UpdateAddressRequest,
     ) -> anyhow::Result<wire::UpdateAddressResponse> {
         let mut running = self.running.lock().await;
+        self.must_be_open().await?;
         let Some(node) = running.as_ref() else {
             bail!("this node is in no cluster: give the address when it joins one")
         };

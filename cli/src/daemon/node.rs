@@ -3,6 +3,8 @@
 use crate::daemon::DaemonConfig;
 use crate::daemon::address::Advertise;
 use crate::daemon::join::Asking;
+use crate::daemon::agent_key::AgentKey;
+use crate::daemon::lock::Locked;
 use crate::daemon::node_file::NodeFile;
 use crate::daemon::paths::remove_dir;
 use crate::daemon::recover;
@@ -23,6 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_manager::run::Manager;
 use weft_manager::run::ManagerConfig;
+use weft_manager::run::Vault;
 use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_pki::NodeIdentity;
@@ -52,6 +55,13 @@ pub(crate) struct NodeHandle {
     pub(super) running: Mutex<Option<Running>>,
     /// What this node asked for, while it waits to be let into a cluster.
     pub(super) asking: Mutex<Option<Asking>>,
+    /// Instead of `running`, while this node's keys are locked. Taken after it.
+    pub(super) locked: Mutex<Option<Locked>>,
+    /// What this node's disk is sealed with.
+    pub(super) vault: Arc<Vault>,
+    pub(super) keystore: Keystore,
+    /// What its saved assignments are sealed with.
+    pub(super) agent_key: AgentKey,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -83,7 +93,11 @@ impl NodeHandle {
     ) -> Self {
         let control = Arc::new(ControlSwitch::default());
         control.refuse(|| NOT_A_MEMBER.to_owned());
+        let vault = Arc::new(Vault::beside(&config.paths.log()));
         NodeHandle {
+            keystore: Keystore::new(config.paths.identity()).sealed_by(vault.clone()),
+            vault,
+            agent_key: AgentKey::new(&config.paths.state_dir, &config.paths.run_dir),
             config,
             clock,
             fatal,
@@ -93,6 +107,7 @@ impl NodeHandle {
             note: watch::Sender::default(),
             running: Mutex::new(None),
             asking: Mutex::new(None),
+            locked: Mutex::new(None),
         }
     }
 
@@ -111,23 +126,15 @@ impl NodeHandle {
         if file.raft_id.is_none() {
             // A crash came between the end of its life as a manager and the removal of its log.
             remove_dir(&paths.log())?;
+            if !self.keystore.is_sealed() {
+                self.vault.destroy()?;
+            }
         }
         self.settle_address(&mut file)?;
-        let credentials = Keystore::new(paths.identity()).load()?;
-        let live = LiveCredentials::new(credentials)?;
-        let mut running = self.running.lock().await;
-        let (manager, refused) = match self.start_manager(&file, live.clone()).await {
-            Ok(manager) => (manager, None),
-            Err(err) if must_rejoin(&err) => (None, Some(format!("{err:#}"))),
-            Err(err) => return Err(err),
-        };
-        *running = Some(self.start(file, live, manager).await?);
-        if let Some(why) = refused {
-            // Its tasks need not suffer, and a daemon is needed to leave the cluster.
-            tracing::error!("{why}; until then this node is only a worker");
-            self.control.refuse(move || why.clone());
+        if let Some(why) = self.closed().await? {
+            return self.start_locked(file, why).await;
         }
-        Ok(())
+        self.take_place(&mut *self.running.lock().await, file).await
     }
 
     /// Starts consensus and the control port, if this node is a manager.
@@ -150,6 +157,7 @@ impl NodeHandle {
             raft_id,
             addr: file.advertise_addr,
             dir: self.config.paths.log(),
+            vault: self.vault.clone(),
             credentials,
             listener,
             clock: self.clock.clone(),
@@ -157,6 +165,7 @@ impl NodeHandle {
         })
         .await
         .context("the manager cannot start")?;
+        self.keep_sealed(&manager);
         Ok(Some(manager))
     }
 
@@ -170,7 +179,9 @@ impl NodeHandle {
         let identity = live.current().identity();
         // What was said of an earlier membership does not count for this one.
         self.told.send_replace(Told::Nothing);
-        let worker = self.start_worker(identity, &file, live.clone()).await?;
+        let worker = self
+            .start_worker(identity, &file, Some(live.clone()))
+            .await?;
         match &manager {
             Some(manager) => self.control.connect(manager.control_routes()),
             None => {
@@ -246,6 +257,7 @@ impl NodeHandle {
         if let Some(running) = self.running.lock().await.take() {
             running.stop().await;
         }
+        self.stop_locked().await;
     }
 
     /// From now on this node is in no cluster.
@@ -266,6 +278,9 @@ impl NodeHandle {
         };
         info.note = self.note.borrow().clone();
         let Some(running) = running.as_ref() else {
+            if self.tell_locked(&mut info) {
+                return info;
+            }
             info.state = "none".to_owned();
             return info;
         };
@@ -285,7 +300,8 @@ impl NodeHandle {
     }
 
     /// Refuses to found or join when there is a cluster already.
-    pub(super) fn must_be_free(running: Option<&Running>) -> anyhow::Result<()> {
+    pub(super) async fn must_be_free(&self, running: Option<&Running>) -> anyhow::Result<()> {
+        self.must_be_open().await?;
         match running {
             None => Ok(()),
             Some(running) => bail!(
@@ -299,11 +315,6 @@ impl NodeHandle {
 
 const NOT_A_MEMBER: &str = "this node is in no cluster: found one with \"weft cluster init\", or \
      join one with \"weft cluster join --token TOKEN MANAGER:2377\"";
-
-fn must_rejoin(err: &anyhow::Error) -> bool {
-    err.downcast_ref::<weft_manager::run::StartError>()
-        .is_some_and(weft_manager::run::StartError::must_rejoin)
-}
 
 /// What a worker answers to calls that only managers can.
 pub(super) fn not_a_manager(managers: &[SocketAddr]) -> String {
@@ -387,7 +398,11 @@ impl Running {
 }
 
 /// Reports an agent's end, which ends the process.
-async fn watch_worker(worker: Worker, stop: CancellationToken, fatal: mpsc::Sender<String>) {
+pub(super) async fn watch_worker(
+    worker: Worker,
+    stop: CancellationToken,
+    fatal: mpsc::Sender<String>,
+) {
     let why = tokio::select! {
         () = stop.cancelled() => return,
         why = worker.failed() => format!("the agent cannot go on: {why}"),

@@ -1,5 +1,6 @@
 //! Where a daemon keeps things.
 
+use crate::daemon::agent_key::AgentKey;
 use anyhow::Context;
 use anyhow::bail;
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::sleep;
+use weft_manager::run::Vault;
 use weft_proto::defaults;
 
 /// How long the last daemon may take to be gone.
@@ -92,7 +94,7 @@ impl Paths {
     }
 
     /// Removes what a node knew of the cluster it left.
-    pub(crate) fn forget(&self) -> anyhow::Result<()> {
+    pub(crate) fn forget(&self, vault: &Vault) -> anyhow::Result<()> {
         remove_file(&self.node_file())?;
         for dir in [
             self.log(),
@@ -103,7 +105,10 @@ impl Paths {
             remove_dir(&dir)?;
         }
         // Last: a log without its key would be refused, a key without a log is only used again.
-        remove_file(&weft_manager::run::key_file(&self.log()))
+        AgentKey::new(&self.state_dir, &self.run_dir)
+            .destroy()
+            .context("remove the key of assignments")?;
+        vault.destroy().context("remove the keys of the log")
     }
 
     /// Removes what an unfinished recovery left beside the log.

@@ -31,6 +31,7 @@ impl NodeHandle {
         request: &wire::InitRequest,
     ) -> anyhow::Result<wire::InitResponse> {
         let mut running = self.running.lock().await;
+        self.must_be_open().await?;
         let Some(node) = running.as_mut() else {
             bail!(
                 "this node is in no cluster, so there is nothing to recover: found one without \
@@ -96,6 +97,7 @@ impl NodeHandle {
             addr: node.file.advertise_addr.to_string(),
             fenced,
             revision: taken.snapshot.revision,
+            ..wire::InitResponse::default()
         })
     }
 
@@ -122,7 +124,7 @@ impl NodeHandle {
             raft_id,
             addr: file.advertise_addr,
         };
-        let state = salvage(survivor, &spare).await?;
+        let state = salvage(survivor, &spare, &self.vault).await?;
         let founder = Founder {
             node: node.identity.node,
             description: self.description(),
@@ -133,7 +135,14 @@ impl NodeHandle {
         };
         acting::says("took the cluster over without its lost majority");
         let taken = take_over(&state, &founder)?;
-        found(&taken, founder.node, file.advertise_addr, &paths.new_log()).await?;
+        found(
+            &taken,
+            founder.node,
+            file.advertise_addr,
+            &paths.new_log(),
+            &self.vault,
+        )
+        .await?;
         Ok(taken)
     }
 

@@ -15,7 +15,6 @@ use weft_manager::recovery::Backup;
 use weft_manager::recovery::Founder;
 use weft_manager::recovery::found;
 use weft_manager::recovery::take_over;
-use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_proto::NodeId;
 use weft_proto::wire;
@@ -55,7 +54,7 @@ impl NodeHandle {
         file: Vec<u8>,
     ) -> anyhow::Result<wire::RestoreResponse> {
         let mut running = self.running.lock().await;
-        Self::must_be_free(running.as_ref())?;
+        self.must_be_free(running.as_ref()).await?;
         let backup = tokio::task::spawn_blocking(move || Backup::decode(&file)).await??;
         let advertise = match head.advertise_addr.as_str() {
             "" => Advertise::only_one()?,
@@ -79,10 +78,13 @@ impl NodeHandle {
         let credentials = certify(&taken.cluster, founder.node, now)?;
         let paths = &self.config.paths;
         paths
-            .forget()
+            .forget(&self.vault)
             .context("remove what a failed attempt left")?;
-        found(&taken, founder.node, advertise.0, &paths.log()).await?;
-        Keystore::new(paths.identity()).store(&credentials)?;
+        if let Some(key) = &taken.cluster.unlock_key {
+            self.lock_with(key.as_ref())?;
+        }
+        found(&taken, founder.node, advertise.0, &paths.log(), &self.vault).await?;
+        self.keystore.store(&credentials)?;
         let file = NodeFile {
             advertise_addr: advertise.0,
             data_addr,

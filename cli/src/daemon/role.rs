@@ -212,7 +212,9 @@ impl NodeHandle {
             };
             match timeout(CALL, client(caller, *addr).announce(request)).await {
                 Ok(Ok(answer)) => {
-                    self.learn(answer.into_inner().standing);
+                    let answer = answer.into_inner();
+                    self.lock_with(&answer.unlock_key)?;
+                    self.learn(answer.standing);
                     return Ok(());
                 }
                 Ok(Err(status)) => {

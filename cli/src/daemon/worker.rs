@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_kernel::netns::Netns;
-use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_pki::NodeIdentity;
 use weft_proto::object::NodeDescription;
@@ -38,6 +37,7 @@ pub(crate) struct Worker {
     ended: watch::Receiver<Option<Result<(), String>>>,
     runtime: Arc<ProcessRuntime>,
     ways: Ways,
+    db: Db,
     known: Vec<SocketAddr>,
 }
 
@@ -75,16 +75,19 @@ impl NodeHandle {
         &self,
         identity: NodeIdentity,
         file: &NodeFile,
-        credentials: Arc<LiveCredentials>,
+        credentials: Option<Arc<LiveCredentials>>,
     ) -> anyhow::Result<Worker> {
         let paths = &self.config.paths;
-        let runtime = ProcessRuntime::open(ProcessRuntimeConfig::new(
+        let mut runtime = ProcessRuntimeConfig::new(
             paths.state_dir.join("tasks"),
             self.config.cgroup_parent.clone(),
             || SystemClock.now(),
-        ))
-        .await
-        .context("tasks cannot be run here")?;
+        );
+        // They name programs, services and networks, and may hold passwords.
+        runtime.orders_dir = Some(paths.run_dir.join("tasks"));
+        let runtime = ProcessRuntime::open(runtime)
+            .await
+            .context("tasks cannot be run here")?;
         let runtime = Arc::new(runtime);
         let resolv_conf = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
         let ways = Ways {
@@ -98,6 +101,8 @@ impl NodeHandle {
             },
         };
         let plane = ways.open().await?;
+        let local_key = self.agent_key.load(&*self.vault)?;
+        let db = Db::new(&paths.state_dir).sealed_with(local_key.clone());
         let config = WorkerConfig {
             state_dir: paths.state_dir.clone(),
             run_dir: paths.run_dir.clone(),
@@ -109,7 +114,8 @@ impl NodeHandle {
             managers: file.managers.clone(),
             own_manager: file.raft_id.map(|_| file.advertise_addr),
             credentials,
-            keystore: Keystore::new(paths.identity()),
+            keystore: self.keystore.clone(),
+            local_key,
             resolv_conf: ResolvConf::parse(&resolv_conf),
             // A program that was replaced while it ran has no path any more.
             program: std::env::current_exe()
@@ -134,6 +140,7 @@ impl NodeHandle {
             ended,
             runtime,
             ways,
+            db,
             known: file.managers.clone(),
         })
     }
@@ -142,7 +149,7 @@ impl NodeHandle {
 impl Worker {
     /// Where managers are reached, as told last.
     pub(crate) fn managers(&self) -> Vec<SocketAddr> {
-        match Db::new(&self.ways.state_dir).load() {
+        match self.db.load() {
             Ok(Some(desired)) if !desired.managers.is_empty() => desired.managers,
             Ok(_) | Err(_) => self.known.clone(),
         }

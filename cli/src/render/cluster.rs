@@ -10,6 +10,7 @@ use weft_proto::wire;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ClusterInfo {
     /// `none`, `joining`, `worker` or `manager`; `remote` for a cluster used from afar.
+    /// `none`, `joining`, `worker`, `manager` or `locked`.
     pub(crate) state: String,
     pub(crate) hostname: String,
     pub(crate) version: String,
@@ -34,6 +35,8 @@ pub(crate) struct ClusterState {
     pub(crate) address_pools: Vec<String>,
     pub(crate) subnet_prefix: u32,
     pub(crate) ingress_pool: String,
+    /// Managers are locked after a restart.
+    pub(crate) autolock: bool,
     /// The group of managers, as the log has it.
     pub(crate) members: Vec<MemberRow>,
     /// How many managers may still fail.
@@ -93,6 +96,7 @@ pub(crate) fn info(
                 address_pools: settings.address_pools,
                 subnet_prefix: settings.subnet_prefix,
                 ingress_pool: settings.ingress_pool,
+                autolock: cluster.autolock,
                 managers: Managers {
                     leader: cluster.leader_node_id,
                     members: cluster.members.clone(),
@@ -142,6 +146,8 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
             ),
         ));
         rows.push(("Ingress pool", cluster.ingress_pool.clone()));
+        let autolock = if cluster.autolock { "on" } else { "off" };
+        rows.push(("Autolock", autolock.to_owned()));
         rows.push(("Revision", cluster.revision.to_string()));
         rows.extend(
             cluster
@@ -153,13 +159,26 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
 }
 
 /// What to do after `cluster init`.
-pub(crate) fn initialised(node: &str, token: &str, addr: &str) -> String {
+pub(crate) fn initialised(node: &str, token: &str, addr: &str, key: &str) -> String {
+    let locked = match key {
+        "" => String::new(),
+        key => format!("\n\n{}", unlock_key(key)),
+    };
     format!(
         "Cluster initialized: this node ({node}) is now a manager.\n\n\
          To add a worker to this cluster, run the following command on it:\n\n    \
          weft cluster join --token {token} {addr}\n\n\
          To add a manager to this cluster, run \"weft cluster join-token manager\" and follow the \
-         instructions."
+         instructions.{locked}"
+    )
+}
+
+/// What managers are unlocked with, and what to do with it.
+pub(crate) fn unlock_key(key: &str) -> String {
+    format!(
+        "To unlock a manager after it restarts, run \"weft cluster unlock\" on it and give it this \
+         key:\n\n    {key}\n\nKeep it in a password manager. Without it a manager that was stopped \
+         stays locked, and if all are, the cluster's state is lost."
     )
 }
 

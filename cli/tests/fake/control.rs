@@ -448,6 +448,29 @@ impl Control for Server {
         }))
     }
 
+    async fn set_autolock(
+        &self,
+        request: Request<wire::SetAutolockRequest>,
+    ) -> Answer<wire::SetAutolockResponse> {
+        let key = if request.get_ref().autolock {
+            UNLOCK_KEY
+        } else {
+            ""
+        };
+        Ok(Response::new(wire::SetAutolockResponse {
+            unlock_key: key.to_owned(),
+        }))
+    }
+
+    async fn get_unlock_key(
+        &self,
+        _: Request<wire::GetUnlockKeyRequest>,
+    ) -> Answer<wire::GetUnlockKeyResponse> {
+        Ok(Response::new(wire::GetUnlockKeyResponse {
+            unlock_key: UNLOCK_KEY.to_owned(),
+        }))
+    }
+
     async fn list_audit(
         &self,
         request: Request<wire::ListAuditRequest>,
@@ -579,3 +602,7 @@ impl Control for Server {
         Err(Status::unimplemented("the fake has no keys"))
     }
 }
+
+/// Of 32 zeros.
+pub(crate) const UNLOCK_KEY: &str =
+    "WFLK_1_0000000000000000000000000000000000000000000000000004vvtecg6mxy52";

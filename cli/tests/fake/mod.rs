@@ -152,6 +152,14 @@ impl Local for Server {
         }))
     }
 
+    async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Answer<wire::UnlockResponse> {
+        if request.get_ref().unlock_key == control::UNLOCK_KEY {
+            Ok(Response::new(wire::UnlockResponse {}))
+        } else {
+            Err(Status::failed_precondition("this is not the key"))
+        }
+    }
+
     async fn join(&self, request: Request<wire::JoinRequest>) -> Answer<wire::JoinResponse> {
         let mut memory = self.0.lock().unwrap();
         memory.join = Some(request.into_inner());

@@ -60,6 +60,49 @@ impl DataKey {
         &self.bytes
     }
 
+    /// Encrypts `plain`, bound to `place`.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub fn seal(&self, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut sealed = Vec::with_capacity(HEAD + plain.len() + TAG);
+        sealed.extend(self.id.to_le_bytes());
+        let mut chance = [0; SALT + NONCE_LEN];
+        aws_lc_rs::rand::fill(&mut chance).map_err(no_randomness)?;
+        sealed.extend(chance);
+        sealed.extend(plain);
+        let (salt, nonce) = chance.split_at(SALT);
+        let failed = |_| SealError::new("sealing failed");
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(failed)?;
+        let tag = self
+            .derive(salt)?
+            .seal_in_place_separate_tag(nonce, Aad::from(place), &mut sealed[HEAD..])
+            .map_err(failed)?;
+        sealed.extend(tag.as_ref());
+        Ok(sealed)
+    }
+
+    /// The inverse of [`DataKey::seal`].
+    ///
+    /// # Errors
+    /// Changed, sealed with another key or for another place.
+    pub fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (_, rest) = sealed.split_first_chunk::<4>().ok_or_else(short)?;
+        let (salt, rest) = rest.split_at_checked(SALT).ok_or_else(short)?;
+        let (nonce, rest) = rest.split_at_checked(NONCE_LEN).ok_or_else(short)?;
+        let wrong =
+            |_| SealError::new("sealed with another key, by another member, or for another place");
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(wrong)?;
+        let mut bytes = rest.to_vec();
+        let plain = self
+            .derive(salt)?
+            .open_in_place(nonce, Aad::from(place), &mut bytes)
+            .map_err(wrong)?
+            .len();
+        bytes.truncate(plain);
+        Ok(bytes)
+    }
+
     /// The key of one piece of data.
     fn derive(&self, salt: &[u8]) -> Result<LessSafeKey, SealError> {
         let failed = |_| SealError::new("no key could be derived");
@@ -89,6 +132,7 @@ impl DataKeys {
         DataKeys { sealing, older }
     }
 
+    /// The one that seals first, then the older ones.
     pub(crate) fn all(&self) -> impl Iterator<Item = &DataKey> {
         std::iter::once(&self.sealing).chain(&self.older)
     }
@@ -96,49 +140,26 @@ impl DataKeys {
 
 impl Sealer for DataKeys {
     fn seal(&self, place: &Place, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut sealed = Vec::with_capacity(HEAD + plain.len() + TAG);
-        sealed.extend(self.sealing.id.to_le_bytes());
-        let mut chance = [0; SALT + NONCE_LEN];
-        aws_lc_rs::rand::fill(&mut chance).map_err(no_randomness)?;
-        sealed.extend(chance);
-        sealed.extend(plain);
-        let (salt, nonce) = chance.split_at(SALT);
-        let failed = |_| SealError::new("sealing failed");
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(failed)?;
-        let tag = self
-            .sealing
-            .derive(salt)?
-            .seal_in_place_separate_tag(
-                nonce,
-                Aad::from(place.associated_data()),
-                &mut sealed[HEAD..],
-            )
-            .map_err(failed)?;
-        sealed.extend(tag.as_ref());
-        Ok(sealed)
+        self.sealing.seal(&place.associated_data(), plain)
     }
 
     fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let short = || SealError::new("shorter than anything sealed");
-        let (id, rest) = sealed.split_first_chunk::<4>().ok_or_else(short)?;
-        let (salt, rest) = rest.split_at_checked(SALT).ok_or_else(short)?;
-        let (nonce, rest) = rest.split_at_checked(NONCE_LEN).ok_or_else(short)?;
-        let id = u32::from_le_bytes(*id);
+        let id = key_of(sealed)?;
         let key = self.all().find(|key| key.id == id);
         let key =
             key.ok_or_else(|| SealError::new(format!("it needs key {id}, which is not here")))?;
-        let wrong =
-            |_| SealError::new("sealed with another key, by another member, or for another place");
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(wrong)?;
-        let mut bytes = rest.to_vec();
-        let plain = key
-            .derive(salt)?
-            .open_in_place(nonce, Aad::from(place.associated_data()), &mut bytes)
-            .map_err(wrong)?
-            .len();
-        bytes.truncate(plain);
-        Ok(bytes)
+        key.open(&place.associated_data(), sealed)
     }
+}
+
+/// The number of the key that sealed bytes need.
+pub(crate) fn key_of(sealed: &[u8]) -> Result<u32, SealError> {
+    let (id, _) = sealed.split_first_chunk::<4>().ok_or_else(short)?;
+    Ok(u32::from_le_bytes(*id))
+}
+
+fn short() -> SealError {
+    SealError::new("shorter than anything sealed")
 }
 
 fn no_randomness(_: aws_lc_rs::error::Unspecified) -> SealError {

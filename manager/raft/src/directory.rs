@@ -19,6 +19,7 @@ use crate::file_engine::Sizes;
 use crate::image::Image;
 use crate::migrate;
 use crate::seal::Sealing;
+use crate::set_back;
 use crate::snapshot::CURRENT;
 use crate::snapshot::SnapshotStore;
 use std::fs::File;
@@ -62,6 +63,13 @@ pub(crate) fn open_dir(config: &RaftConfig) -> Result<Opened, StartError> {
         dir: dir.clone(),
         source,
     })?;
+    if set_back::is_marked(dir) {
+        return Err(StartError::Damaged {
+            file: WAL_DIR.to_owned(),
+            at: 0,
+            source: Damage::SetBack,
+        });
+    }
     let owner = owner(config);
     let sealing = config.sealing.of(&owner);
     let legacy = dir.join(LEGACY_DIR);

@@ -186,6 +186,11 @@ pub enum Damage {
     /// A file of another log of this member.
     #[error("the file is of another log")]
     OtherLog,
+    /// The disk went back to an earlier state, and the leader noticed.
+    #[error(
+        "this member's disk went back to an earlier state: it has forgotten what it acknowledged"
+    )]
+    SetBack,
     /// The content is refused.
     #[error("what is there is refused")]
     Record(#[source] RecordError),
@@ -195,7 +200,11 @@ impl Damage {
     fn is_lasting(&self) -> bool {
         match self {
             Damage::Record(source) => source.is_lasting(),
-            Damage::Unreadable | Damage::Order | Damage::MissingFile | Damage::OtherLog => true,
+            Damage::Unreadable
+            | Damage::Order
+            | Damage::MissingFile
+            | Damage::OtherLog
+            | Damage::SetBack => true,
         }
     }
 }

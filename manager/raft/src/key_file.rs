@@ -1,16 +1,19 @@
-//! The file that keeps a manager's data keys, beside its directory.
+//! The file that keeps a manager's keys, beside its directory.
 //!
 //! ```text
 //! weft data keys 1
-//! <number> plain <64 hexadecimal digits>      one line for each key; the last one seals
+//! 0 plain <64 hexadecimal digits>             the key that the node's identity is sealed with
+//! <number> plain <64 hexadecimal digits>      one line for each data key; the last one seals
 //! ```
-//! The second word says how the key is wrapped. `plain` is the only way so far: whoever can read
-//! the file can read the log.
+//! The second word says how the key is wrapped: `plain`, whoever can read the file can read the
+//! log; or `locked-` and a mark of the unlock key that is needed. The same word in every line.
 
 use crate::cipher::DataKey;
 use crate::cipher::DataKeys;
 use crate::disk::sync_dir;
+use crate::lock::LOCKED;
 use crate::seal::SealError;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io;
@@ -21,17 +24,19 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const HEADER: &str = "weft data keys 1";
+/// The number of the key that the node's identity is sealed with.
+const IDENTITY: u32 = 0;
 
-/// How a key lies in its file. The place where a later release asks for an unlock key.
+/// How a key lies in its file.
 pub trait KeyWrap {
     /// The word that names this way.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// What is written for a key.
-    fn wrap(&self, key: &[u8; 32]) -> Result<Vec<u8>, SealError>;
+    /// What is written for the key of this number.
+    fn wrap(&self, number: u32, key: &[u8; 32]) -> Result<Vec<u8>, SealError>;
 
     /// The inverse.
-    fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealError>;
+    fn unwrap(&self, number: u32, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealError>;
 }
 
 /// Keys lie in their file as they are.
@@ -39,18 +44,27 @@ pub trait KeyWrap {
 pub struct Plain;
 
 impl KeyWrap for Plain {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "plain"
     }
 
-    fn wrap(&self, key: &[u8; 32]) -> Result<Vec<u8>, SealError> {
+    fn wrap(&self, _: u32, key: &[u8; 32]) -> Result<Vec<u8>, SealError> {
         Ok(key.to_vec())
     }
 
-    fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealError> {
+    fn unwrap(&self, _: u32, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealError> {
         let key = <[u8; 32]>::try_from(wrapped).map(Zeroizing::new);
         key.map_err(|_| SealError::new("a key has 32 bytes"))
     }
+}
+
+/// What a key file holds.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    /// What the node's identity is sealed with.
+    pub identity: DataKey,
+    /// What its log and snapshots are sealed with.
+    pub data: DataKeys,
 }
 
 /// Why there are no keys.
@@ -60,6 +74,18 @@ pub enum KeyFileError {
     #[error("the key file {path} is missing, and without it the log and the snapshot beside it cannot be read: put it back if there is a copy", path = path.display())]
     Missing {
         /// Where it should be.
+        path: PathBuf,
+    },
+    /// It needs an unlock key.
+    #[error("the keys in {path} are locked: an unlock key opens them", path = path.display())]
+    Locked {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It needs another unlock key.
+    #[error("the keys in {path} are locked with another unlock key", path = path.display())]
+    WrongKey {
+        /// Which file.
         path: PathBuf,
     },
     /// The file cannot be read.
@@ -93,45 +119,97 @@ pub enum KeyFileError {
     },
 }
 
-/// The keys in the file at `path`. Makes the file with a random key if it is missing, unless
-/// something was sealed with the old one: `needed`.
-///
-/// The file is for its owner's eyes only (mode 0600), and durable when this returns.
-pub fn data_keys(path: &Path, wrap: &dyn KeyWrap, needed: bool) -> Result<DataKeys, KeyFileError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if needed {
-                return Err(KeyFileError::Missing {
+impl KeySet {
+    /// Random keys.
+    pub fn generate() -> Result<Self, SealError> {
+        Ok(KeySet {
+            identity: DataKey::generate(IDENTITY)?,
+            data: DataKeys::new(DataKey::generate(1)?, Vec::new()),
+        })
+    }
+
+    /// The same with another data key that seals from now on; the present ones still open.
+    ///
+    /// # Errors
+    /// The machine gives no random numbers.
+    pub fn rotated(&self) -> Result<Self, SealError> {
+        let highest = self.data.all().map(DataKey::id).max().unwrap_or(IDENTITY);
+        let fresh = DataKey::generate(highest.saturating_add(1))?;
+        let older = self.data.all().cloned().collect();
+        Ok(KeySet {
+            identity: self.identity.clone(),
+            data: DataKeys::new(fresh, older),
+        })
+    }
+
+    /// The same without the older data keys of which nothing is in use any more.
+    #[must_use]
+    pub fn retaining(&self, in_use: &BTreeSet<u32>) -> Self {
+        let mut all = self.data.all().cloned();
+        let sealing = all.next();
+        let older = all.filter(|key| in_use.contains(&key.id())).collect();
+        KeySet {
+            identity: self.identity.clone(),
+            data: sealing.map_or_else(|| self.data.clone(), |it| DataKeys::new(it, older)),
+        }
+    }
+
+    /// The numbers of the data keys that only open.
+    pub fn older(&self) -> BTreeSet<u32> {
+        self.data.all().skip(1).map(DataKey::id).collect()
+    }
+
+    /// The keys in the file at `path`, wrapped in any of these ways; `None` if there is no file.
+    /// A file of a release that sealed no identities gets a key for that when it is written next.
+    ///
+    /// # Errors
+    /// The disk's, or that the file cannot be opened in any of these ways.
+    pub fn read(path: &Path, ways: &[&dyn KeyWrap]) -> Result<Option<Self>, KeyFileError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(KeyFileError::Read {
                     path: path.to_owned(),
+                    source,
                 });
             }
-            return create(path, wrap);
-        }
-        Err(source) => {
-            return Err(KeyFileError::Read {
+        };
+        let path = path.to_owned();
+        let locked = |name: &str| name.starts_with(LOCKED);
+        let way = match way_of(&text) {
+            Some(name) => match ways.iter().find(|way| way.name() == name) {
+                Some(way) => *way,
+                None if locked(name) && ways.iter().any(|way| locked(way.name())) => {
+                    return Err(KeyFileError::WrongKey { path });
+                }
+                None if locked(name) => return Err(KeyFileError::Locked { path }),
+                None => {
+                    let (line, source) = (2, None);
+                    return Err(KeyFileError::Line { path, line, source });
+                }
+            },
+            None => &Plain,
+        };
+        let parsed = parse(&text, way);
+        parsed
+            .map(Some)
+            .map_err(|(line, source)| KeyFileError::Line { path, line, source })
+    }
+
+    /// Writes the file, for its owner's eyes only (mode 0600): the old one or the new one is there,
+    /// whole, whatever happens, and the new one durable when this returns.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write(&self, path: &Path, wrap: &dyn KeyWrap) -> Result<(), KeyFileError> {
+        let text = render(self, wrap).map_err(io::Error::other);
+        text.and_then(|text| write(path, &text))
+            .map_err(|source| KeyFileError::Write {
                 path: path.to_owned(),
                 source,
-            });
-        }
-    };
-    parse(&text, wrap).map_err(|(line, source)| KeyFileError::Line {
-        path: path.to_owned(),
-        line,
-        source,
-    })
-}
-
-fn create(path: &Path, wrap: &dyn KeyWrap) -> Result<DataKeys, KeyFileError> {
-    let failed = |source| KeyFileError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let key = DataKey::generate(1).map_err(|e| failed(io::Error::other(e)))?;
-    let keys = DataKeys::new(key, Vec::new());
-    let text = render(&keys, wrap).map_err(|e| failed(io::Error::other(e)))?;
-    write(path, &text).map_err(failed)?;
-    Ok(keys)
+            })
+    }
 }
 
 /// Whole or not at all, and durable.
@@ -154,12 +232,13 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     sync_dir(dir)
 }
 
-fn render(keys: &DataKeys, wrap: &dyn KeyWrap) -> Result<Zeroizing<String>, SealError> {
+fn render(keys: &KeySet, wrap: &dyn KeyWrap) -> Result<Zeroizing<String>, SealError> {
     let mut text = Zeroizing::new(format!("{HEADER}\n"));
-    let mut oldest_first: Vec<&DataKey> = keys.all().collect();
+    let mut oldest_first: Vec<&DataKey> = keys.data.all().collect();
+    oldest_first.push(&keys.identity);
     oldest_first.reverse();
     for key in oldest_first {
-        let wrapped = Zeroizing::new(wrap.wrap(key.bytes())?);
+        let wrapped = Zeroizing::new(wrap.wrap(key.id(), key.bytes())?);
         // Writing to a string cannot fail.
         let _ = write!(text, "{} {} ", key.id(), wrap.name());
         for byte in wrapped.iter() {
@@ -170,12 +249,18 @@ fn render(keys: &DataKeys, wrap: &dyn KeyWrap) -> Result<Zeroizing<String>, Seal
     Ok(text)
 }
 
-fn parse(text: &str, wrap: &dyn KeyWrap) -> Result<DataKeys, (usize, Option<SealError>)> {
+/// How the keys of a file are wrapped; `None` if it has none.
+fn way_of(text: &str) -> Option<&str> {
+    text.lines().nth(1)?.split(' ').nth(1)
+}
+
+fn parse(text: &str, wrap: &dyn KeyWrap) -> Result<KeySet, (usize, Option<SealError>)> {
     let mut lines = text.lines();
     if lines.next() != Some(HEADER) {
         return Err((1, None));
     }
     let mut keys = Vec::new();
+    let mut identity = None;
     for (line, number) in lines.zip(2..) {
         let mut words = line.split(' ');
         let id = words.next().and_then(|id| id.parse().ok());
@@ -184,12 +269,24 @@ fn parse(text: &str, wrap: &dyn KeyWrap) -> Result<DataKeys, (usize, Option<Seal
         let (Some(id), true, Some(wrapped)) = (id, known, wrapped) else {
             return Err((number, None));
         };
-        let key = wrap.unwrap(&wrapped).map_err(|e| (number, Some(e)))?;
-        keys.push(DataKey::new(id, *key));
+        let key = wrap.unwrap(id, &wrapped).map_err(|e| (number, Some(e)))?;
+        let key = DataKey::new(id, *key);
+        if id == IDENTITY {
+            identity = Some(key);
+        } else {
+            keys.push(key);
+        }
     }
     let sealing = keys.pop().ok_or((2, None))?;
     keys.reverse();
-    Ok(DataKeys::new(sealing, keys))
+    let identity = match identity {
+        Some(identity) => identity,
+        None => DataKey::generate(IDENTITY).map_err(|e| (2, Some(e)))?,
+    };
+    Ok(KeySet {
+        identity,
+        data: DataKeys::new(sealing, keys),
+    })
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -206,35 +303,92 @@ fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Locked;
     use std::os::unix::fs::PermissionsExt;
 
+    fn bytes(keys: &KeySet) -> Vec<[u8; 32]> {
+        let data = keys.data.all().map(|k| *k.bytes());
+        data.chain([*keys.identity.bytes()]).collect()
+    }
+
+    fn set() -> KeySet {
+        KeySet {
+            identity: DataKey::new(0, [1; 32]),
+            data: DataKeys::new(DataKey::new(7, [7; 32]), vec![DataKey::new(3, [3; 32])]),
+        }
+    }
+
     #[test]
-    fn a_key_file_is_made_once_and_for_its_owner_only() {
+    fn a_key_file_is_read_as_it_was_written_and_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("raft.key");
-        let made = data_keys(&path, &Plain, false).unwrap();
+        assert!(KeySet::read(&path, &[&Plain]).unwrap().is_none());
+        let made = KeySet::generate().unwrap();
+        made.write(&path, &Plain).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let read = data_keys(&path, &Plain, true).unwrap();
-        let bytes = |keys: &DataKeys| keys.all().map(|k| *k.bytes()).collect::<Vec<_>>();
+        let read = KeySet::read(&path, &[&Plain]).unwrap().unwrap();
         assert_eq!(bytes(&made), bytes(&read));
     }
 
     #[test]
-    fn a_missing_key_is_never_replaced_while_something_needs_it() {
+    fn a_locked_file_opens_with_its_unlock_key_only_and_says_what_it_needs() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("raft.key");
-        let error = data_keys(&path, &Plain, true).unwrap_err();
-        assert!(matches!(error, KeyFileError::Missing { .. }), "{error:?}");
-        assert!(!path.exists());
+        let (mine, other) = (
+            Locked::new(&[1; 32]).unwrap(),
+            Locked::new(&[2; 32]).unwrap(),
+        );
+        set().write(&path, &mine).unwrap();
+        let read = KeySet::read(&path, &[&Plain, &mine]).unwrap().unwrap();
+        assert_eq!(bytes(&read), bytes(&set()));
+        let locked = KeySet::read(&path, &[&Plain]).unwrap_err();
+        assert!(matches!(locked, KeyFileError::Locked { .. }), "{locked:?}");
+        let wrong = KeySet::read(&path, &[&Plain, &other]).unwrap_err();
+        assert!(matches!(wrong, KeyFileError::WrongKey { .. }), "{wrong:?}");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for secret in ["01010101", "03030303", "07070707"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_locked_file_whose_lines_were_exchanged_is_damaged_and_not_wrong() {
+        let mine = Locked::new(&[1; 32]).unwrap();
+        let text = render(&set(), &mine).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let three = lines[2].replacen("3 ", "7 ", 1);
+        lines[2] = lines[3].replacen("7 ", "3 ", 1);
+        lines[3] = three;
+        let error = parse(&lines.join("\n"), &mine).unwrap_err();
+        assert!(matches!(error, (3, Some(_))), "{error:?}");
     }
 
     #[test]
     fn the_last_key_of_a_file_seals_and_all_of_them_open() {
-        let keys = DataKeys::new(DataKey::new(7, [7; 32]), vec![DataKey::new(3, [3; 32])]);
-        let text = render(&keys, &Plain).unwrap();
-        let read = parse(&text, &Plain).unwrap();
+        let text = render(&set(), &Plain).unwrap();
+        let read = parse(&text, &Plain).unwrap().data;
         assert_eq!(read.all().map(DataKey::id).collect::<Vec<_>>(), [7, 3]);
+    }
+
+    #[test]
+    fn a_new_data_key_seals_and_older_ones_go_when_nothing_needs_them() {
+        let ids = |keys: &KeySet| keys.data.all().map(DataKey::id).collect::<Vec<_>>();
+        let next = set().rotated().unwrap();
+        assert_eq!(ids(&next), [8, 7, 3]);
+        let text = render(&next, &Plain).unwrap();
+        assert_eq!(ids(&parse(&text, &Plain).unwrap()), [8, 7, 3]);
+        assert_eq!(ids(&next.retaining(&BTreeSet::from([3, 8]))), [8, 3]);
+        let bare = next.retaining(&BTreeSet::new());
+        assert_eq!(ids(&bare), [8], "the one that seals always stays");
+        assert_eq!(bare.identity.bytes(), set().identity.bytes());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_release_is_read_and_has_no_key_for_identities_yet() {
+        let digits = "05".repeat(32);
+        let read = parse(&format!("{HEADER}\n1 plain {digits}\n"), &Plain).unwrap();
+        assert_eq!(read.data.all().map(DataKey::id).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

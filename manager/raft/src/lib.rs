@@ -1,19 +1,15 @@
 //! Consensus between managers: a replicated log of opaque commands.
 //!
-//! One [`RaftNode`] per manager. The caller gives a [`StateMachine`] that the committed commands
-//! are applied to, and a [`Dialer`] that reaches other members; it serves
+//! One [`RaftNode`] per manager. The caller gives a [`StateMachine`] and a [`Dialer`], and serves
 //! [`RaftNode::service`] on its own listener, behind its own authentication.
 //!
 //! # What is promised
+//! An acknowledged command is on the disks of a majority, synced, and applied on the member that
+//! acknowledged it. A damaged directory is refused at start, by the name of the record. A leader that
+//! no majority answers stops answering within one lease and stops speaking in turns, so that a
+//! successor is elected all the same.
 //!
-//! An acknowledged command is on the disks of a majority, synced, and applied on the member
-//! that acknowledged it. A directory that is damaged, foreign or incomplete is refused at
-//! start, by the name of the record. A leader that no majority answers stops answering within
-//! one lease and stops speaking in turns, so that a successor is elected even if everything it
-//! says arrives.
-//!
-//! The consensus engine (openraft) is an implementation detail: none of its types is visible
-//! here, on disk or on the wire, since its layouts change between releases.
+//! The consensus engine (openraft) is an implementation detail: none of its types is visible here.
 #![forbid(unsafe_code)]
 
 mod appends;
@@ -30,8 +26,10 @@ mod frame;
 mod gate;
 mod image;
 mod key_file;
+mod key_use;
 mod layout;
 mod legacy;
+mod lock;
 mod log_store;
 pub mod measure;
 mod member;
@@ -47,6 +45,7 @@ mod replay;
 mod seal;
 mod segment;
 mod server;
+mod set_back;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod snapshot;
@@ -76,9 +75,11 @@ pub use error::Retry;
 pub use error::StartError;
 pub use error::WaitError;
 pub use key_file::KeyFileError;
+pub use key_file::KeySet;
 pub use key_file::KeyWrap;
 pub use key_file::Plain;
-pub use key_file::data_keys;
+pub use key_use::keys_in_use;
+pub use lock::Locked;
 pub use member::Member;
 pub use member::RaftId;
 pub use node::RaftNode;

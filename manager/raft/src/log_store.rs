@@ -54,10 +54,29 @@ impl LogStore {
     }
 }
 
+impl LogStore {
+    /// A reader.
+    pub(crate) fn reader(&self) -> LogReader {
+        LogReader {
+            memory: Arc::clone(&self.memory),
+        }
+    }
+}
+
 /// A reader of the log, one per follower.
 #[derive(Clone)]
 pub(crate) struct LogReader {
     memory: Arc<RwLock<Memory>>,
+}
+
+impl LogReader {
+    /// The vote, and the last entry, in the log or in a snapshot.
+    pub(crate) fn end(&self) -> (Option<Vote>, Option<LogId>) {
+        let memory = self.memory.read();
+        let last = memory.entries.last_key_value();
+        let last = last.map(|(_, entry)| entry.log_id).or(memory.purged);
+        (memory.vote, last)
+    }
 }
 
 impl RaftLogReader<TypeConfig> for LogReader {
@@ -114,9 +133,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn get_log_reader(&mut self) -> LogReader {
-        LogReader {
-            memory: Arc::clone(&self.memory),
-        }
+        self.reader()
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {

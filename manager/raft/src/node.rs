@@ -7,11 +7,13 @@ use crate::error::BootstrapError;
 use crate::error::StartError;
 use crate::fault::Fault;
 use crate::gate::Gate;
+use crate::log_store::LogReader;
 use crate::log_store::LogStore;
 use crate::member::Member;
 use crate::network::Network;
 use crate::peers::Dialer;
 use crate::peers::Peers;
+use crate::server::OwnDisk;
 use crate::server::RaftService;
 use crate::snapshot::SnapshotStore;
 use crate::state_machine::Adapter;
@@ -31,6 +33,7 @@ use openraft::errors::RaftError;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -72,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) fault: Fault,
     pub(crate) writer: Writer,
     snapshots: Arc<SnapshotStore>,
+    log: LogReader,
+    dir: PathBuf,
     thread: Mutex<Option<JoinHandle<()>>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -143,13 +148,15 @@ impl RaftNode {
             Gate::new(status.subscribe()),
             lease * 2,
         ));
+        let log = LogStore::new(opened.image, writer.clone());
+        let reader = log.reader();
         let raft = Raft::new(
             config.me.raft_id,
             Arc::new(settings),
             Network {
                 peers: Arc::clone(&peers),
             },
-            LogStore::new(opened.image, writer.clone()),
+            log,
             Adapter::new(app, Arc::clone(&opened.snapshots), Arc::clone(&progress)),
         )
         .await;
@@ -182,6 +189,8 @@ impl RaftNode {
             fault,
             writer,
             snapshots: opened.snapshots,
+            log: reader,
+            dir: config.dir.clone(),
             thread: Mutex::new(thread),
             tasks: Mutex::new(tasks),
         });
@@ -220,6 +229,12 @@ impl RaftNode {
             self.inner.cluster,
             Arc::clone(&self.inner.snapshots),
             Arc::clone(&self.inner.broken),
+            OwnDisk {
+                log: self.inner.log.clone(),
+                snapshots: Arc::clone(&self.inner.snapshots),
+                dir: self.inner.dir.clone(),
+                fault: self.inner.fault.clone(),
+            },
         )
     }
 

@@ -3,6 +3,7 @@
 use crate::gate::Gate;
 use crate::member::Member;
 use crate::member::RaftId;
+use crate::set_back::Acknowledged;
 use crate::succession;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -54,6 +55,8 @@ pub(crate) struct Peers {
     book: RwLock<BTreeMap<RaftId, Member>>,
     pool: Mutex<BTreeMap<(RaftId, Purpose), Pooled>>,
     pub(crate) gate: Gate,
+    /// What they acknowledged to this member.
+    pub(crate) acknowledged: Acknowledged,
     /// Without progress for this long, a stream of entries is broken off.
     pub(crate) patience: Duration,
 }
@@ -88,6 +91,7 @@ impl Peers {
             book: RwLock::new(BTreeMap::new()),
             pool: Mutex::new(BTreeMap::new()),
             gate,
+            acknowledged: Acknowledged::default(),
             patience,
         }
     }
@@ -98,6 +102,7 @@ impl Peers {
             cluster: self.cluster.to_string(),
             from: self.me.0,
             to: to.0,
+            acknowledged: None,
         }
     }
 

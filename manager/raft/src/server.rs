@@ -10,7 +10,12 @@ use crate::convert::meta_from_wire;
 use crate::convert::required;
 use crate::convert::vote_from_wire;
 use crate::convert::vote_to_wire;
+use crate::error::Damage;
+use crate::fault::Fault;
+use crate::log_store::LogReader;
 use crate::member::RaftId;
+use crate::set_back;
+use crate::set_back::has_forgotten;
 use crate::snapshot::SnapshotFile;
 use crate::snapshot::SnapshotStore;
 use crate::succession::Broken;
@@ -34,6 +39,7 @@ use openraft_rt::BoxStream;
 use std::fmt;
 use std::io;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -79,6 +85,39 @@ struct Serving {
     installing: Semaphore,
     /// Told when a stream of appends breaks.
     broken: Arc<watch::Sender<Option<Broken>>>,
+    disk: OwnDisk,
+}
+
+/// What a member knows of its own disk.
+pub(crate) struct OwnDisk {
+    pub(crate) log: LogReader,
+    pub(crate) snapshots: Arc<SnapshotStore>,
+    pub(crate) dir: PathBuf,
+    pub(crate) fault: Fault,
+}
+
+impl OwnDisk {
+    /// Ends this member for good if it has forgotten what the leader knows that it acknowledged.
+    fn check(
+        &self,
+        office: Option<&wire::RaftVote>,
+        acknowledged: Option<u64>,
+    ) -> Result<(), Status> {
+        let Some(office) = office.copied().map(vote_from_wire) else {
+            return Ok(());
+        };
+        let (vote, last) = self.log.end();
+        let in_snapshot = self.snapshots.current().and_then(|it| it.meta.last_log_id);
+        if !has_forgotten(vote, last.max(in_snapshot), office, acknowledged) {
+            return Ok(());
+        }
+        let what = Damage::SetBack.to_string();
+        if let Err(error) = set_back::mark(&self.dir) {
+            tracing::error!(%error, "the directory could not be marked as of no use");
+        }
+        self.fault.report(what.clone());
+        Err(Status::data_loss(what))
+    }
 }
 
 impl fmt::Debug for RaftService {
@@ -97,6 +136,7 @@ impl RaftService {
         cluster: ClusterId,
         snapshots: Arc<SnapshotStore>,
         broken: Arc<watch::Sender<Option<Broken>>>,
+        disk: OwnDisk,
     ) -> RaftServer<RaftService> {
         let serving = Serving {
             raft,
@@ -105,6 +145,7 @@ impl RaftService {
             snapshots,
             installing: Semaphore::new(1),
             broken,
+            disk,
         };
         RaftServer::new(RaftService {
             serving: Arc::new(serving),
@@ -158,7 +199,9 @@ impl Serving {
         let mut first = required("first message", first).map_err(invalid)?;
         let header = first.header.take();
         let from = header.as_ref().map(|header| RaftId(header.from));
+        let acknowledged = header.as_ref().and_then(|header| header.acknowledged);
         self.check(header)?;
+        self.disk.check(first.vote.as_ref(), acknowledged)?;
         let input = Appends::new(first, requests, from, Arc::clone(&self.broken)).stream();
         // Boxed for its type alone: as openraft declares it, it would borrow `self`.
         let replies: BoxStream<'static, _> = Box::pin(self.raft.stream_append(input));

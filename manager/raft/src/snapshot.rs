@@ -39,12 +39,12 @@ use weft_proto::wire;
 
 pub(crate) const MAGIC: [u8; 8] = *b"WEFTSNP2";
 const END: [u8; 8] = *b"WEFTSEND";
-const TAIL: u64 = 12;
+pub(crate) const TAIL: u64 = 12;
 /// Of a piece, before its bytes.
 pub(crate) const PIECE_HEAD: usize = 8;
 
 pub(crate) const CURRENT: &str = "current";
-const UNFINISHED: &str = ".tmp";
+pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// A whole, synced snapshot file. Stays readable while newer ones take its place.
 #[derive(Clone, Debug)]

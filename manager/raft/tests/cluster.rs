@@ -223,6 +223,7 @@ async fn calls_from_another_cluster_or_for_another_member_are_refused() {
         .unwrap();
     let request = |cluster: ClusterId, to| wire::RaftVoteRequest {
         header: Some(wire::RaftHeader {
+            acknowledged: None,
             cluster: cluster.to_string(),
             from: 2,
             to,
@@ -257,4 +258,50 @@ async fn calls_from_another_cluster_or_for_another_member_are_refused() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(term < 99, "a foreign vote was counted");
     cluster.write("a", "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_follower_whose_disk_went_back_is_told_so_and_never_votes_again() {
+    let mut cluster = Cluster::of_three(10_000).await;
+    cluster.write("old", "1").await;
+    let leader = cluster.leader().await;
+    let follower = *cluster.alive().iter().find(|n| **n != leader).unwrap();
+    cluster.settle().await;
+    // A copy, as of a virtual machine's disk.
+    cluster.stop(follower).await;
+    let (dir, copy) = (cluster.host_dir(follower), cluster.host_dir(99));
+    copy_all(&dir, &copy);
+    cluster.start(follower).await.unwrap();
+    for i in 0..20 {
+        cluster.write(&format!("new-{i}"), "1").await;
+    }
+    cluster.settle().await;
+    assert_eq!(cluster.leader().await, leader, "the same one all the time");
+
+    cluster.stop(follower).await;
+    std::fs::remove_dir_all(&dir).unwrap();
+    copy_all(&copy, &dir);
+    cluster.start(follower).await.unwrap();
+    let why = tokio::time::timeout(CEILING, cluster.node(follower).failed()).await;
+    let why = why.expect("it stops");
+    assert!(why.contains("forgotten"), "{why}");
+    cluster.kill(follower);
+    let again = cluster.start(follower).await.unwrap_err();
+    assert!(again.is_damage(), "{again:?}");
+    // The others never noticed.
+    cluster.write("after", "1").await;
+    assert_eq!(cluster.leader().await, leader);
+}
+
+fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

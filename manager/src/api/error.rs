@@ -30,6 +30,11 @@ pub(super) enum ApiError {
     Allocate(#[from] AllocateError),
     #[error(transparent)]
     Propose(#[from] ProposeError),
+    #[error(
+        "managers of this cluster are not locked after a restart, so there is no unlock key: turn \
+         that on with \"weft cluster update --autolock=true\""
+    )]
+    NotAutolocked,
     #[error("there is a {kind} {name} already: choose another name, or remove that one first")]
     NameTaken { kind: &'static str, name: Name },
     #[error(
@@ -176,6 +181,7 @@ impl From<ApiError> for Status {
             | ApiError::RevokesItself { .. }
             | ApiError::StillManages { .. }
             | ApiError::TooManyTokens(_)
+            | ApiError::NotAutolocked
             | ApiError::MustStay(_) => Status::failed_precondition(text),
             ApiError::OtherStack { .. } | ApiError::RolesAreForAdmins => {
                 Status::permission_denied(text)

@@ -8,6 +8,7 @@
 //! asked for succeed or say that it is gone, and creations are refused by name.
 
 mod audit;
+mod autolock;
 mod backup;
 mod cluster;
 mod error;

@@ -5,6 +5,7 @@ use crate::acting::Scope;
 use crate::api::Members;
 use crate::api::Replica;
 use crate::api::audit;
+use crate::api::autolock;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
@@ -42,6 +43,7 @@ use tonic::Response;
 use tonic::Status;
 use weft_pki::TokenSecret;
 use weft_pki::peer_of;
+use weft_pki::UnlockKey;
 use weft_proto::CommandId;
 use weft_proto::NetworkId;
 use weft_proto::Role;
@@ -208,6 +210,7 @@ impl Control for ControlService {
             leader_node_id: self.leader(),
             revision: view.revision(),
             members: self.members.members(),
+            autolock: cluster.unlock_key.is_some(),
             shown: self.shown(&view),
         }))
     }
@@ -636,6 +639,40 @@ impl Control for ControlService {
         }))
     }
 
+    async fn set_autolock(
+        &self,
+        request: Request<wire::SetAutolockRequest>,
+    ) -> Answer<wire::SetAutolockResponse> {
+        let on = request.get_ref().autolock;
+        let fresh = UnlockKey::random().map_err(ApiError::Token)?;
+        let done = self
+            .transact(|state| autolock::set(state, on, &fresh))
+            .await?;
+        tracing::info!(on, "whether managers are locked after a restart was set");
+        Ok(Response::new(wire::SetAutolockResponse {
+            unlock_key: revealed(done.outcome.as_ref()),
+        }))
+    }
+
+    async fn get_unlock_key(
+        &self,
+        request: Request<wire::GetUnlockKeyRequest>,
+    ) -> Answer<wire::GetUnlockKeyResponse> {
+        let key = if request.get_ref().rotate {
+            let fresh = UnlockKey::random().map_err(ApiError::Token)?;
+            let rotate = |state: &State| autolock::rotate(state, &fresh);
+            let done = self.transact(rotate).await?;
+            tracing::info!("the unlock key of managers is a new one");
+            done.outcome
+        } else {
+            autolock::unlock_key(&*self.view().await?)?
+        };
+        let key = key.ok_or(ApiError::NotAutolocked)?;
+        Ok(Response::new(wire::GetUnlockKeyResponse {
+            unlock_key: revealed(Some(&key)),
+        }))
+    }
+
     async fn list_audit(
         &self,
         request: Request<wire::ListAuditRequest>,
@@ -807,4 +844,9 @@ impl Control for ControlService {
             rotation_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),
         }))
     }
+}
+
+/// For the one who asked for it.
+fn revealed(key: Option<&UnlockKey>) -> String {
+    key.map_or_else(String::new, |key| key.reveal().as_str().to_owned())
 }

@@ -15,6 +15,7 @@ pub(super) fn shown(item: &Item) -> wire::Object {
             root_key_pem: String::new(),
             worker_token: String::new(),
             manager_token: String::new(),
+            unlock_key: Vec::new(),
             ..(&**cluster).into()
         }),
         Item::Node(node) => Kind::Node((&**node).into()),

@@ -66,6 +66,9 @@ const CONTROL: &[(&str, For)] = &[
     ("StateHash", For::Viewers),
     // It holds the keys.
     ("Backup", For::Root),
+    // What disks are locked with: only for whoever is root on a manager.
+    ("SetAutolock", For::Socket),
+    ("GetUnlockKey", For::Socket),
     // Names people, and where they sit.
     ("ListAudit", For::Root),
     ("CreateUser", For::Root),
@@ -93,6 +96,8 @@ enum For {
     Root,
     /// People about themselves.
     People,
+    /// The local socket alone.
+    Socket,
 }
 
 impl For {
@@ -104,6 +109,7 @@ impl For {
             For::Operators => &[LocalSocket, Manager, ADMIN, OPERATOR],
             For::Admins => &[LocalSocket, Manager, ADMIN],
             For::Root => &[LocalSocket, ADMIN],
+            For::Socket => &[LocalSocket],
             For::People => &[ADMIN, OPERATOR, VIEWER],
         }
     }

@@ -19,6 +19,7 @@ use weft_pki::RequestError;
 use weft_pki::Root;
 use weft_pki::RootError;
 use weft_pki::TokenSecret;
+use weft_pki::UnlockKey;
 use weft_pki::certificate_request;
 use weft_pki::issue;
 use weft_proto::ClusterId;
@@ -32,6 +33,7 @@ use weft_proto::object::ClusterSettings;
 use weft_proto::object::ManagerStatus;
 use weft_proto::object::Meta;
 use weft_proto::object::NodeDescription;
+use zeroize::Zeroizing;
 
 /// The raft id of the first manager.
 const FIRST_RAFT_ID: u64 = 1;
@@ -53,6 +55,8 @@ pub struct Founding {
     pub cluster: u128,
     /// Random bits that name the node.
     pub node: u128,
+    /// What disks of managers are locked with from the beginning, if they are.
+    pub unlock_key: Option<UnlockKey>,
 }
 
 /// A cluster that begins.
@@ -126,6 +130,9 @@ pub fn bootstrap(founding: Founding) -> Result<Founded, BootstrapError> {
         worker_token: worker_token.clone(),
         manager_token: new_token(Role::Manager, &root)?,
         next_raft_id: FIRST_RAFT_ID + 1,
+        unlock_key: founding
+            .unlock_key
+            .map(|key| Zeroizing::new(*key.as_bytes())),
         settings: founding.settings,
         keys_wanted: 0,
     };

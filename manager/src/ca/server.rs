@@ -58,6 +58,8 @@ enum Outcome {
         node: Box<Node>,
         identity: NodeIdentity,
         chain: CertificateChain,
+        /// What a manager's disk is locked with.
+        unlock_key: Vec<u8>,
     },
     /// It waits until a person says a word.
     Waits { id: NodeId, role: Role },
@@ -218,10 +220,15 @@ impl CaService {
         let root = enrol::root(cluster)?;
         let ttl = cluster.settings.certificate_ttl;
         let chain = issue(&root, &request.csr_der, &identity, self.clock.now(), ttl)?;
+        let unlock_key = match (identity.role, &cluster.unlock_key) {
+            (Role::Manager, Some(key)) => key.to_vec(),
+            (Role::Manager | Role::Worker, _) => Vec::new(),
+        };
         Ok(Outcome::Enrolled {
             node: Box::new(node),
             identity,
             chain,
+            unlock_key,
         })
     }
 
@@ -262,13 +269,21 @@ impl CaService {
 
 fn answer(outcome: Outcome, view: Option<&State>) -> wire::IssueResponse {
     let cluster = view.and_then(State::cluster).map(|cluster| cluster.id);
-    let (node, role, chain_der, manager, waits) = match outcome {
+    let waits = matches!(outcome, Outcome::Waits { .. });
+    let (node, role, chain_der, manager, unlock_key) = match outcome {
         Outcome::Enrolled {
             node,
             identity,
             chain,
-        } => (node.id, identity.role, der(&chain), node.manager, false),
-        Outcome::Waits { id, role } => (id, role, Vec::new(), None, true),
+            unlock_key,
+        } => (
+            node.id,
+            identity.role,
+            der(&chain),
+            node.manager,
+            unlock_key,
+        ),
+        Outcome::Waits { id, role } => (id, role, Vec::new(), None, Vec::new()),
     };
     let own = manager.map(|manager| manager.addr);
     let managers = view.map(manager_addrs).unwrap_or_default().into_iter();
@@ -283,6 +298,7 @@ fn answer(outcome: Outcome, view: Option<&State>) -> wire::IssueResponse {
             .collect(),
         raft_id: manager.map_or(0, |manager| manager.raft_id),
         waits,
+        unlock_key,
     }
 }
 

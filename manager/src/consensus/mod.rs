@@ -43,5 +43,4 @@ pub use dialer::ManagerDialer;
 pub use machine::StoreMachine;
 pub use proposer::ClusterProposer;
 pub use proposer::ProposerWork;
-pub use settings::key_file;
 pub use settings::settings;

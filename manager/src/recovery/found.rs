@@ -2,9 +2,11 @@
 
 use crate::consensus::settings;
 use crate::recovery::TakenOver;
+use crate::vault::Vault;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use weft_proto::NodeId;
 use weft_raft::Member;
 use weft_raft::RaftId;
@@ -46,13 +48,14 @@ pub async fn found(
     node: NodeId,
     addr: SocketAddr,
     dir: &Path,
+    vault: &Arc<Vault>,
 ) -> Result<(), FoundError> {
     let me = Member {
         raft_id: RaftId(taken.raft_id),
         node_id: node,
         addr,
     };
-    let config = settings(me, taken.cluster.id, dir).map_err(|source| FoundError::Key {
+    let config = settings(me, taken.cluster.id, dir, vault).map_err(|source| FoundError::Key {
         dir: dir.to_owned(),
         source,
     })?;

@@ -4,6 +4,7 @@ use crate::consensus::StoreMachine;
 use crate::consensus::settings;
 use crate::store::Store;
 use crate::store::View;
+use crate::vault::Vault;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -71,7 +72,11 @@ pub struct Survivor {
 ///
 /// # Errors
 /// The log is damaged, or of another member.
-pub async fn salvage(survivor: Survivor, dir: &Path) -> Result<View, SalvageError> {
+pub async fn salvage(
+    survivor: Survivor,
+    dir: &Path,
+    vault: &Arc<Vault>,
+) -> Result<View, SalvageError> {
     let log = |source| SalvageError::Log {
         dir: dir.to_owned(),
         source: Box::new(source),
@@ -81,10 +86,11 @@ pub async fn salvage(survivor: Survivor, dir: &Path) -> Result<View, SalvageErro
         node_id: survivor.node,
         addr: survivor.addr,
     };
-    let config = settings(me, survivor.cluster, dir).map_err(|source| SalvageError::Key {
-        dir: dir.to_owned(),
-        source,
-    })?;
+    let config =
+        settings(me, survivor.cluster, dir, vault).map_err(|source| SalvageError::Key {
+            dir: dir.to_owned(),
+            source,
+        })?;
     let forced = config.clone();
     tokio::task::spawn_blocking(move || force_new_cluster(&forced))
         .await?

@@ -8,6 +8,7 @@ use crate::ca::bootstrap;
 use crate::fixture;
 use crate::run::Manager;
 use crate::run::ManagerConfig;
+use crate::vault::Vault;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ struct World {
 async fn founded(dir: &Path) -> World {
     let advertise_addr = "192.0.2.1:2377".parse().unwrap();
     let founded = bootstrap(Founding {
+        unlock_key: None,
         description: fixture::node(1).description,
         data_addr: fixture::node(1).data_addr,
         advertise_addr,
@@ -67,6 +69,7 @@ async fn founded(dir: &Path) -> World {
         raft_id: founded.raft_id,
         addr: advertise_addr,
         dir: dir.to_owned(),
+        vault: Arc::new(Vault::beside(dir)),
         credentials: LiveCredentials::new(founded.credentials).unwrap(),
         listener,
         clock: Arc::new(SystemClock),
@@ -138,6 +141,7 @@ async fn settings(dir: &Path, credentials: &Credentials) -> ManagerConfig {
         raft_id: 1,
         addr: listener.local_addr().unwrap(),
         dir: dir.to_owned(),
+        vault: Arc::new(Vault::beside(dir)),
         credentials: LiveCredentials::new(credentials.clone()).unwrap(),
         listener,
         clock: Arc::new(SystemClock),
@@ -150,6 +154,7 @@ async fn a_manager_without_its_key_or_with_a_damaged_log_says_how_it_comes_back(
     let dir = tempfile::tempdir().unwrap();
     let raft = dir.path().join("raft");
     let founding = bootstrap(Founding {
+        unlock_key: None,
         description: fixture::node(1).description,
         data_addr: fixture::node(1).data_addr,
         advertise_addr: "192.0.2.1:2377".parse().unwrap(),

@@ -186,7 +186,8 @@ pub(super) fn settings() -> impl Strategy<Value = ClusterSettings> {
 }
 
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
-    let secrets = (any::<Vec<u8>>(), text(), text(), text());
+    let unlock_key = proptest::option::of(any::<[u8; 32]>().prop_map(Into::into));
+    let secrets = (any::<Vec<u8>>(), text(), text(), text(), unlock_key);
     let counts = (any::<u64>(), any::<u64>());
     (meta(), cluster_id(), secrets, counts, settings()).prop_map(
         |(meta, id, secrets, (next_raft_id, keys_wanted), settings)| Cluster {
@@ -196,6 +197,7 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
             root_key: secrets.1,
             worker_token: secrets.2,
             manager_token: secrets.3,
+            unlock_key: secrets.4,
             next_raft_id,
             settings,
             keys_wanted,

@@ -13,6 +13,7 @@ use crate::wire;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 impl From<&Cluster> for wire::Cluster {
     fn from(cluster: &Cluster) -> Self {
@@ -26,6 +27,10 @@ impl From<&Cluster> for wire::Cluster {
             next_raft_id: cluster.next_raft_id,
             settings: Some((&cluster.settings).into()),
             keys_wanted: cluster.keys_wanted,
+            unlock_key: cluster
+                .unlock_key
+                .as_ref()
+                .map_or_else(Vec::new, |key| key.to_vec()),
         }
     }
 }
@@ -42,6 +47,20 @@ pub(super) fn read(wire: wire::Cluster) -> Result<Cluster, ConvertError> {
         next_raft_id: wire.next_raft_id,
         settings: read_settings(settings).map_err(|e| e.within("settings"))?,
         keys_wanted: wire.keys_wanted,
+        unlock_key: read_unlock_key(wire.unlock_key)?,
+    })
+}
+
+/// 32 bytes, or nothing.
+fn read_unlock_key(bytes: Vec<u8>) -> Result<Option<Zeroizing<[u8; 32]>>, ConvertError> {
+    let bytes = Zeroizing::new(bytes);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let key = <[u8; 32]>::try_from(bytes.as_slice());
+    key.map(|key| Some(Zeroizing::new(key))).map_err(|_| {
+        let said = format!("has {} bytes: an unlock key has 32", bytes.len());
+        ConvertError::at("unlock_key", said)
     })
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// What concerns the cluster as a whole. Holds its secrets: it never leaves the managers, and has
 /// no `Serialize`, so that it cannot be shown by accident.
@@ -27,6 +28,8 @@ pub struct Cluster {
     pub manager_token: String,
     /// The next raft id to give away; never given twice.
     pub next_raft_id: u64,
+    /// What the keys of managers' disks are locked with; none if they are not.
+    pub unlock_key: Option<Zeroizing<[u8; 32]>>,
     /// What people can set.
     pub settings: ClusterSettings,
     /// Somebody asked for a key of the data plane of this number or a greater one; 0: nobody did.

@@ -16,6 +16,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -43,6 +44,15 @@ pub(crate) struct ProcessRecord {
 pub(crate) struct RunningRecord {
     pub(crate) process: ProcessRecord,
     pub(crate) started_at: SystemTime,
+}
+
+const LAUNCH: &str = "launch.json";
+
+fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Paths and records of one task.
@@ -91,11 +101,44 @@ impl TaskDir {
     }
 
     pub(crate) fn launch(&self) -> io::Result<Option<LaunchRecord>> {
-        self.read("launch.json")
+        self.read(LAUNCH)
     }
 
-    pub(crate) fn write_launch(&self, record: &LaunchRecord) -> io::Result<()> {
-        self.write("launch.json", record)
+    /// Whether there was an order, in a place that did not outlive a reboot.
+    pub(crate) fn launch_is_forgotten(&self) -> bool {
+        let link = self.0.join(LAUNCH);
+        fs::symlink_metadata(&link).is_ok() && !link.exists()
+    }
+
+    /// Writes the order down: here, or in the directory `aside`, which then only a link here leads
+    /// to. It names the task's program, networks and neighbours, and may hold passwords.
+    pub(crate) fn write_launch(
+        &self,
+        record: &LaunchRecord,
+        aside: Option<&Path>,
+    ) -> io::Result<()> {
+        let Some(aside) = aside else {
+            return self.write(LAUNCH, record);
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(aside)?;
+        let path = aside.join(format!("{}.json", record.launch.id));
+        durable::replace(&path, &serde_json::to_vec(record)?)?;
+        let fresh = self.0.join(format!("{LAUNCH}.new"));
+        absent_is_fine(fs::remove_file(&fresh))?;
+        symlink(&path, &fresh)?;
+        fs::rename(&fresh, self.0.join(LAUNCH))?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Removes the order: what is left here is nobody's.
+    pub(crate) fn remove_launch(&self) -> io::Result<()> {
+        let here = self.0.join(LAUNCH);
+        let aside = fs::read_link(&here);
+        absent_is_fine(fs::remove_file(&here))?;
+        aside.map_or(Ok(()), |aside| absent_is_fine(fs::remove_file(aside)))
     }
 
     pub(crate) fn shim(&self) -> io::Result<Option<ProcessRecord>> {
@@ -140,6 +183,36 @@ mod tests {
     use super::*;
     use crate::runtime::ExitReason;
     use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn an_order_that_lies_aside_is_forgotten_with_its_place_and_removed_with_its_link() {
+        let temp = tempfile::tempdir().unwrap();
+        let (dir, aside) = (TaskDir::at(temp.path().join("t")), temp.path().join("run"));
+        dir.create().unwrap();
+        let record = LaunchRecord {
+            launch: TaskLaunch::new(crate::fixture::task_id(1), vec!["canary".to_owned()]),
+            cgroups: Cgroups::detect("weft-test").unwrap(),
+        };
+        assert!(!dir.launch_is_forgotten());
+        dir.write_launch(&record, Some(&aside)).unwrap();
+        dir.write_launch(&record, Some(&aside)).unwrap();
+        assert_eq!(dir.launch().unwrap(), Some(record.clone()));
+        assert!(!dir.launch_is_forgotten());
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let link = fs::symlink_metadata(&path).unwrap().is_symlink();
+            assert!(link || path.is_dir(), "{} lies here", path.display());
+        }
+        fs::remove_dir_all(&aside).unwrap();
+        assert_eq!(dir.launch().unwrap(), None);
+        assert!(dir.launch_is_forgotten());
+
+        dir.write_launch(&record, Some(&aside)).unwrap();
+        dir.remove_launch().unwrap();
+        dir.remove_launch().unwrap();
+        assert!(!dir.launch_is_forgotten());
+        assert_eq!(fs::read_dir(&aside).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_record_reads_back_and_a_missing_one_is_none() {

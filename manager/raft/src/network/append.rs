@@ -12,6 +12,7 @@ use crate::peers::Peers;
 use crate::peers::Purpose;
 use crate::types::RpcError;
 use crate::types::TypeConfig;
+use crate::types::Vote;
 use futures::Stream;
 use futures::StreamExt;
 use futures::stream;
@@ -105,11 +106,14 @@ struct Unanswered {
     count: u64,
     /// When the oldest was sent, or the last reply came, whichever is later.
     since: Option<Instant>,
+    /// In which office; one for all requests of a stream.
+    office: Option<Vote>,
 }
 
 impl Pace {
-    fn sent(&self, now: Instant) {
+    fn sent(&self, now: Instant, office: Vote) {
         let mut pace = self.0.lock();
+        pace.office = Some(office);
         pace.count += 1;
         pace.since.get_or_insert(now);
     }
@@ -135,11 +139,18 @@ fn outbound(
     pace: Arc<Pace>,
 ) -> impl Stream<Item = wire::RaftAppendRequest> + Send + 'static {
     let peers: Arc<Peers> = Arc::clone(&client.peers);
-    let mut header = Some(peers.header(client.target));
+    let target = client.target;
+    let mut header = Some(peers.header(target));
     input
-        .take_while(move |_| std::future::ready(peers.gate.is_open(Instant::now())))
+        .take_while({
+            let peers = Arc::clone(&peers);
+            move |_| std::future::ready(peers.gate.is_open(Instant::now()))
+        })
         .map(move |rpc| {
-            pace.sent(Instant::now());
+            pace.sent(Instant::now(), rpc.vote);
+            if let Some(header) = &mut header {
+                header.acknowledged = peers.acknowledged.by(target, rpc.vote);
+            }
             append_request(header.take(), &rpc)
         })
 }
@@ -170,9 +181,39 @@ impl<'s> Replies<'s> {
             }
         };
         this.pace.answered(Instant::now());
+        let reply = this.judge(reply);
         this.client.report(this.client.purpose, reply.is_ok());
         let goes_on = matches!(reply, Ok(Ok(_)));
         Some((reply, goes_on.then_some(this)))
+    }
+}
+
+impl Replies<'_> {
+    /// Remembers what was acknowledged, and stops at a follower that does not: the engine takes it for
+    /// impossible that a log goes back.
+    fn judge(&self, reply: Reply) -> Reply {
+        let Some(office) = self.pace.0.lock().office else {
+            return reply;
+        };
+        let (target, known) = (self.client.target, &self.client.peers.acknowledged);
+        match &reply {
+            Ok(Ok(Some(matched))) if self.client.purpose == Purpose::Entries => {
+                known.note(target, office, matched.index);
+            }
+            Ok(Err(StreamAppendError::Conflict(at)))
+                if known
+                    .by(target, office)
+                    .is_some_and(|last| at.index <= last) =>
+            {
+                tracing::error!(
+                    %target, missing = at.index,
+                    "a follower's disk went back to an earlier state: it is told so, and stops"
+                );
+                return Err(unreachable("its log went back"));
+            }
+            Ok(Ok(_) | Err(_)) | Err(_) => {}
+        }
+        reply
     }
 }
 

@@ -14,8 +14,13 @@ use crate::engine::Op;
 use crate::error::StartError;
 use crate::file_engine::FileEngine;
 use crate::file_engine::Sizes;
+use crate::seal::Place;
+use crate::seal::SealError;
+use crate::seal::Sealer;
 use crate::seal::Sealing;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use weft_proto::wire;
 
 /// Small, so that a short history has many segments.
@@ -274,6 +279,40 @@ fn a_sealed_log_survives_the_same_power_cuts() {
     let [events, firsts, seconds] = cut_everywhere(5, 30, 37, 4, &sealed());
     println!(
         "sealed: {events} operations, {firsts} power cuts, {seconds} recoveries with second cuts"
+    );
+}
+
+/// Seals each frame with the next of seven data keys, and opens with all.
+struct Changing {
+    keys: Vec<DataKeys>,
+    sealed: AtomicUsize,
+}
+
+impl Sealer for Changing {
+    fn seal(&self, place: &Place, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let n = self.sealed.fetch_add(1, Ordering::Relaxed);
+        self.keys[n % self.keys.len()].seal(place, plain)
+    }
+
+    fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.keys[0].open(place, sealed)
+    }
+}
+
+#[test]
+fn a_log_whose_data_keys_change_all_the_time_survives_the_same_power_cuts() {
+    let key = |n: u8| DataKey::new(u32::from(n), [n; 32]);
+    let keys = (1..=7).map(|n| {
+        let older = (1..=7).filter(|other| *other != n).map(key).collect();
+        DataKeys::new(key(n), older)
+    });
+    let sealing = Sealing::with(Arc::new(Changing {
+        keys: keys.collect(),
+        sealed: AtomicUsize::new(0),
+    }));
+    let [events, firsts, seconds] = cut_everywhere(11, 30, 37, 4, &sealing);
+    println!(
+        "changing keys: {events} operations, {firsts} power cuts, {seconds} recoveries with second cuts"
     );
 }
 

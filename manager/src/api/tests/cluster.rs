@@ -21,6 +21,7 @@ use weft_proto::wire::control_server::Control;
 /// A house whose cluster has a real root and real tokens.
 pub(super) fn real_house() -> House {
     let founding = Founding {
+        unlock_key: None,
         description: node(1).description,
         data_addr: node(1).data_addr,
         advertise_addr: "192.0.2.1:2377".parse().unwrap(),

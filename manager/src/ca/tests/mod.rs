@@ -52,6 +52,7 @@ struct House {
 
 fn founding(now: SystemTime) -> Founding {
     Founding {
+        unlock_key: None,
         description: fixture::node(1).description,
         data_addr: fixture::node(1).data_addr,
         advertise_addr: "192.0.2.1:2377".parse().unwrap(),

@@ -92,6 +92,7 @@ impl Managers {
         // Room for thousands of nodes, each with a /24 of it.
         settings.ingress_pool = "100.64.0.0/10".parse()?;
         let founding = bootstrap(Founding {
+            unlock_key: None,
             settings,
             description: NodeDescription::from(wire::NodeDescription {
                 hostname: "sim-1".to_owned(),

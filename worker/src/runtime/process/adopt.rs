@@ -6,6 +6,7 @@ use crate::runtime::Exit;
 use crate::runtime::ExitReason;
 use crate::runtime::Limits;
 use crate::runtime::RuntimeError;
+use crate::runtime::TaskLaunch;
 use crate::runtime::TaskObservation;
 use crate::runtime::cgroup::Group;
 use crate::runtime::task_dir::TaskDir;
@@ -21,12 +22,21 @@ use weft_proto::TaskId;
 /// What the files of a task say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
-    launched: bool,
+    launched: Launched,
     /// A supervisor has been there.
     supervised: bool,
     /// A supervisor is there.
     supervisor_lives: bool,
     exit: Option<Exit>,
+}
+
+/// Whether somebody ordered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Launched {
+    Known,
+    /// Yes, before a reboot.
+    Forgotten,
+    Never,
 }
 
 /// What follows from it.
@@ -43,7 +53,8 @@ enum Verdict {
 fn judge(found: Found) -> Verdict {
     match found {
         Found {
-            launched: false, ..
+            launched: Launched::Never,
+            ..
         } => Verdict::Discard,
         Found {
             exit: Some(exit), ..
@@ -56,8 +67,10 @@ fn judge(found: Found) -> Verdict {
             supervised: true, ..
         } => Verdict::Lost,
         Found {
-            supervised: false, ..
+            launched: Launched::Known,
+            ..
         } => Verdict::Prepared,
+        Found { .. } => Verdict::Discard,
     }
 }
 
@@ -115,16 +128,22 @@ impl Shared {
         // The lock before the record: a supervisor that ends in between leaves the record.
         let supervisor_lives = supervisor_lives(&dir)?;
         let verdict = judge(Found {
-            launched: record.is_some(),
+            launched: match record {
+                Some(_) => Launched::Known,
+                None if dir.launch_is_forgotten() => Launched::Forgotten,
+                None => Launched::Never,
+            },
             supervised: sound(task, dir.shim())?.is_some(),
             supervisor_lives,
             exit: sound(task, dir.exit())?,
         });
         info!(%task, ?verdict, "task found");
-        let Some(record) = record.filter(|_| verdict != Verdict::Discard) else {
+        if verdict == Verdict::Discard {
             self.discard(task)?;
             return Ok(false);
-        };
+        }
+        // Of a task that ended before the reboot only its end still matters.
+        let launch = record.map_or_else(|| TaskLaunch::new(task, Vec::new()), |it| it.launch);
         let living = verdict == Verdict::Living;
         let observation = match verdict {
             Verdict::Prepared | Verdict::Discard => TaskObservation::Prepared,
@@ -139,7 +158,7 @@ impl Shared {
             },
         };
         self.registry
-            .insert(task, Entry::new(dir, Arc::new(record.launch), observation));
+            .insert(task, Entry::new(dir, Arc::new(launch), observation));
         Ok(living)
     }
 
@@ -179,7 +198,7 @@ impl Shared {
             Ok(()) | Err(_) => Ok(()),
         };
         // First, so that what an interruption leaves is discarded and never taken for a task.
-        gone(fs::remove_file(dir.path().join("launch.json")))?;
+        gone(dir.remove_launch())?;
         gone(fs::remove_dir_all(dir.path()))
     }
 }
@@ -222,7 +241,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     const RUNS: Found = Found {
-        launched: true,
+        launched: Launched::Known,
         supervised: true,
         supervisor_lives: true,
         exit: None,
@@ -276,10 +295,25 @@ mod tests {
     #[test]
     fn a_directory_without_a_launch_is_discarded() {
         let found = Found {
-            launched: false,
+            launched: Launched::Never,
             supervisor_lives: false,
             ..RUNS
         };
         assert_eq!(judge(found), Verdict::Discard);
+    }
+
+    #[test]
+    fn of_a_task_whose_order_was_lost_in_a_reboot_the_end_is_known_still() {
+        let found = Found {
+            launched: Launched::Forgotten,
+            supervisor_lives: false,
+            ..RUNS
+        };
+        assert_eq!(judge(found.clone()), Verdict::Lost);
+        let never_ran = Found {
+            supervised: false,
+            ..found
+        };
+        assert_eq!(judge(never_ran), Verdict::Discard);
     }
 }

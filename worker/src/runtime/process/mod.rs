@@ -38,6 +38,9 @@ use weft_proto::TaskId;
 pub struct ProcessRuntimeConfig {
     /// Holds one directory per task and nothing else. Must be hidden from tasks.
     pub tasks_dir: PathBuf,
+    /// Where orders of tasks lie instead, when that must not outlive the machine's run: memory, as
+    /// tasks themselves.
+    pub orders_dir: Option<PathBuf>,
     /// Name of the base control group, such as `weft-3f2a`. Two runtimes on one machine need two.
     pub cgroup_base: String,
     /// The program that has the `shim` and `task-init` subcommands.
@@ -52,6 +55,7 @@ impl ProcessRuntimeConfig {
     pub fn new(tasks_dir: PathBuf, cgroup_base: String, now: Clock) -> Self {
         Self {
             tasks_dir,
+            orders_dir: None,
             cgroup_base,
             shim_program: PathBuf::from("/proc/self/exe"),
             now,
@@ -204,7 +208,10 @@ impl Shared {
             .map_err(failed)
             .and_then(|()| Ok(self.cgroups.create(Group::Task(task), &limits)?))
             // Last, for a directory without this record counts as never prepared.
-            .and_then(|()| dir.write_launch(&record).map_err(failed));
+            .and_then(|()| {
+                let aside = self.config.orders_dir.as_deref();
+                dir.write_launch(&record, aside).map_err(failed)
+            });
         if let Err(error) = prepared {
             // The first error is the one worth telling; leftovers go at the next open.
             let _ = self.cgroups.remove(Group::Task(task));
