@@ -25,8 +25,8 @@ mod token;
 mod token_secret;
 mod transport;
 mod tunnel;
-mod user;
 mod unlock_key;
+mod user;
 mod verify;
 mod when;
 
@@ -80,12 +80,12 @@ pub use transport::user_channel;
 pub use tunnel::TunnelKeyError;
 pub use tunnel::TunnelSecret;
 pub use tunnel::pair_key;
+pub use unlock_key::ParseUnlockKeyError;
+pub use unlock_key::UnlockKey;
 pub use user::UserCredentials;
 pub use user::UserIdentity;
 pub use user::UserProof;
 pub use user::key_digest;
-pub use unlock_key::ParseUnlockKeyError;
-pub use unlock_key::UnlockKey;
 
 /// The random source gave nothing; only a broken kernel does that.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use crate::daemon::DaemonConfig;
 use crate::daemon::address::Advertise;
-use crate::daemon::join::Asking;
 use crate::daemon::agent_key::AgentKey;
+use crate::daemon::join::Asking;
 use crate::daemon::lock::Locked;
 use crate::daemon::node_file::NodeFile;
 use crate::daemon::paths::remove_dir;

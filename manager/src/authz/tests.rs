@@ -66,6 +66,14 @@ const CONTROL: &[(&str, For)] = &[
     ("StateHash", For::Viewers),
     // It holds the keys.
     ("Backup", For::Root),
+    // Which there are and how old: never the keys.
+    ("GetKeys", For::Viewers),
+    ("UpdateKeys", For::Admins),
+    // Who may become a node.
+    ("CreateJoinToken", For::Admins),
+    ("ListJoinTokens", For::Admins),
+    ("RemoveJoinToken", For::Admins),
+    ("DecideNode", For::Admins),
     // What disks are locked with: only for whoever is root on a manager.
     ("SetAutolock", For::Socket),
     ("GetUnlockKey", For::Socket),
