@@ -199,6 +199,7 @@ fn cluster() -> Cluster {
         worker_token: "w".to_owned(),
         manager_token: "m".to_owned(),
         next_raft_id: 2,
+        rotation: None,
         settings,
         keys_wanted: 0,
     }
@@ -252,6 +253,7 @@ fn node(n: u16) -> Node {
         number: NodeNumber::try_from(n).unwrap(),
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 168, high, low)),
         manager: None,
+        certificate: None,
         tunnel_key: None,
     }
 }

@@ -9,6 +9,7 @@
 
 mod audit;
 mod backup;
+mod ca;
 mod cluster;
 mod error;
 mod files;

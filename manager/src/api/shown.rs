@@ -15,6 +15,13 @@ pub(super) fn shown(item: &Item) -> wire::Object {
             root_key_pem: String::new(),
             worker_token: String::new(),
             manager_token: String::new(),
+            rotation: cluster
+                .rotation
+                .as_ref()
+                .map(|rotation| wire::RootRotation {
+                    key_pem: String::new(),
+                    ..rotation.into()
+                }),
             ..(&**cluster).into()
         }),
         Item::Node(node) => Kind::Node((&**node).into()),

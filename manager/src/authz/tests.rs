@@ -68,6 +68,9 @@ const CONTROL: &[(&str, For)] = &[
     ("Backup", For::Root),
     // Names people, and where they sit.
     ("ListAudit", For::Root),
+    ("UpdateCluster", For::Admins),
+    ("GetCa", For::Viewers),
+    ("RotateCa", For::Admins),
     ("CreateUser", For::Root),
     ("ListUsers", For::Viewers),
     ("UpdateUser", For::Root),

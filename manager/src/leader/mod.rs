@@ -11,6 +11,7 @@ mod liveness;
 mod membership;
 mod office;
 mod planner;
+mod roots;
 
 pub use control::ControlLoops;
 pub use liveness::Liveness;
