@@ -119,6 +119,7 @@ pub async fn run(
     let (reports, reports_rx) = mpsc::channel(REPORTS);
     let (outbox, outbox_rx) = watch::channel(Outbox::new());
     let (applied, applied_rx) = watch::channel(0);
+    let policy = watch::Sender::new(None);
 
     let agent = Agent {
         hello: Hello {
@@ -136,6 +137,8 @@ pub async fn run(
         outbox: outbox_rx,
         applied: applied_rx,
         told: config.told,
+        holds: config.credentials.summaries(),
+        policy: policy.clone(),
         runtime: Arc::clone(&runtime),
         seed: config.seed,
     };
@@ -147,6 +150,7 @@ pub async fn run(
         configured: config.managers.clone(),
         dial,
         asked: config.renew,
+        policy,
         seed: config.seed.wrapping_add(1),
     };
     let reconciler = Reconciler::new(Parts {
