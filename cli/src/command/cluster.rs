@@ -2,6 +2,8 @@
 
 use crate::client::Client;
 use crate::client::Refused;
+use crate::command::ca;
+use crate::command::ca::CaArgs;
 use crate::command::context::Context;
 use crate::command::join_token;
 use crate::command::join_token::JoinTokenArgs;
@@ -13,6 +15,8 @@ use crate::command::recovery;
 use crate::command::recovery::BackupArgs;
 use crate::command::recovery::RestoreArgs;
 use crate::command::recovery::UpdateAddrArgs;
+use crate::command::settings;
+use crate::command::settings::UpdateArgs;
 use crate::render;
 use clap::Args;
 use clap::Subcommand;
@@ -29,7 +33,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) enum ClusterCommand {
     /// Make a cluster, with this node as its first manager
     Init(InitArgs),
-    /// Join a cluster; the token decides whether as a worker or a manager
+    /// Join a cluster; the token decides whether as a worker or a manager. On a node whose certificate
+    /// has expired: renew it
     Join(JoinArgs),
     /// Leave the cluster
     Leave(LeaveArgs),
@@ -45,6 +50,10 @@ pub(crate) enum ClusterCommand {
     Restore(RestoreArgs),
     /// Say that this node is reached at another address from now on
     UpdateAddr(UpdateAddrArgs),
+    /// Change the cluster's settings
+    Update(UpdateArgs),
+    /// Show the root of all certificates, or change to another one while everything runs
+    Ca(CaArgs),
 }
 
 /// How others reach this node.
@@ -121,6 +130,8 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
         ClusterCommand::Restore(args) => recovery::restore(context, args).await,
         ClusterCommand::UpdateAddr(args) => recovery::update_addr(context, args).await,
+        ClusterCommand::Update(args) => settings::run(context, &args).await,
+        ClusterCommand::Ca(args) => ca::run(context, &args).await,
     }
 }
 
@@ -178,6 +189,11 @@ pub(super) async fn join(context: &Context, args: JoinArgs) -> anyhow::Result<()
         wire::NodeRole::Manager => "manager",
         wire::NodeRole::Worker | wire::NodeRole::Unspecified => "worker",
     };
+    if joined.again {
+        return output::text(&format!(
+            "This node's certificate is renewed: it goes on as the {role} that it was."
+        ));
+    }
     output::text(&format!("This node joined the cluster as a {role}."))
 }
 

@@ -1,6 +1,7 @@
 //! What a user can type, one module per noun.
 
 mod audit;
+mod ca;
 mod cluster;
 mod completion;
 mod context;
@@ -17,6 +18,7 @@ mod output;
 mod recovery;
 mod role;
 mod service;
+mod settings;
 #[cfg(test)]
 pub(crate) mod test_objects;
 mod user;
