@@ -103,6 +103,7 @@ fn member(n: u16, reachable: bool) -> ManagerMember {
         voter: true,
         leader: n == 1,
         reachable,
+        agents: 0,
         ..ManagerMember::default()
     }
 }
