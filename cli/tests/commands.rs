@@ -416,3 +416,41 @@ fn an_unlock_key_is_checked_before_it_is_sent_and_shown_on_demand_only() {
     assert!(rotated.contains("keep the old"), "{rotated}");
     assert_eq!(weft(&fake.socket(), &["cluster", "update"]).code, 2);
 }
+
+#[test]
+fn the_root_is_shown_changed_and_waited_for_and_certificates_get_another_life() {
+    let fake = Fake::start();
+    let shown = json(&fake, &["cluster", "ca", "--format", "json"]);
+    assert_eq!(shown["root_digest"], "digest");
+    assert_eq!(shown["rotation"], Value::Null);
+
+    let done = weft(&fake.socket(), &["cluster", "ca", "--rotate"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let stages: Vec<&str> = done.err.lines().collect();
+    assert_eq!(stages.len(), 2, "{}", done.err);
+    assert!(stages[0].starts_with("Stage 1") && stages[1].starts_with("Stage 2"));
+    assert!(done.out.contains("Root digest:"), "{}", done.out);
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, name).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (cert, key) = (file("a.crt"), file("a.key"));
+    let given = [
+        "cluster", "ca", "--rotate", "--detach", "--cert", &cert, "--key", &key,
+    ];
+    ok(&fake, &given);
+    let sent = fake.memory.lock().unwrap().root.clone();
+    assert_eq!(sent, Some(("a.crt".to_owned(), "a.key".to_owned())));
+    let half = weft(&fake.socket(), &given[..given.len() - 2]);
+    assert_eq!(half.code, 2, "{half:?}");
+    assert!(refused(&fake, "cluster ca --abort").contains("nothing to call off"));
+
+    ok(&fake, &["cluster", "update", "--cert-ttl", "12h"]);
+    let sent = fake.memory.lock().unwrap().certificate_ttl_ms;
+    assert_eq!(sent, Some(12 * 3_600_000));
+    let odd = weft(&fake.socket(), &["cluster", "update", "--cert-ttl", "soon"]);
+    assert_eq!(odd.code, 2, "{odd:?}");
+}

@@ -200,6 +200,7 @@ fn cluster() -> Cluster {
         manager_token: "m".to_owned(),
         next_raft_id: 2,
         unlock_key: None,
+        rotation: None,
         settings,
         keys_wanted: 0,
     }
@@ -253,6 +254,7 @@ fn node(n: u16) -> Node {
         number: NodeNumber::try_from(n).unwrap(),
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 168, high, low)),
         manager: None,
+        certificate: None,
         tunnel_key: None,
     }
 }

@@ -88,6 +88,7 @@ pub(crate) fn cluster() -> Cluster {
         manager_token: "m".to_owned(),
         next_raft_id: 2,
         unlock_key: None,
+        rotation: None,
         settings: defaults::settings(),
         keys_wanted: 0,
     }
@@ -124,6 +125,7 @@ pub(crate) fn node(n: u16) -> Node {
         number: NodeNumber::try_from(n).unwrap(),
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(n).unwrap())),
         manager: None,
+        certificate: None,
         tunnel_key: None,
     }
 }

@@ -22,6 +22,8 @@ use crate::api::Replica;
 use crate::authz::AuthorizeLayer;
 use crate::authz::Roll;
 use crate::ca::CaService;
+use crate::ca::CertifyError;
+use crate::ca::certify;
 use crate::consensus::ClusterProposer;
 use crate::consensus::ManagerDialer;
 use crate::consensus::StoreMachine;
@@ -51,12 +53,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use weft_pki::Credentials;
 use weft_pki::LiveCredentials;
 use weft_pki::UserProof;
 use weft_proto::ClusterId;
@@ -344,6 +348,19 @@ impl Manager {
     /// The calls that people make, for the node's own socket.
     pub fn control_routes(&self) -> Routes {
         self.routes.clone()
+    }
+
+    /// A certificate for this manager, made here and now out of the state as it is here; `None` when
+    /// that does not know it as a manager.
+    ///
+    /// # Errors
+    /// The cluster's root cannot be used, or this machine has no randomness.
+    pub fn certify(&self, now: SystemTime) -> Result<Option<Credentials>, CertifyError> {
+        let view = self.proposer.local_view();
+        let me = self.raft.status().borrow().me.node_id;
+        let manages = view.node(me).is_some_and(|node| node.manager.is_some());
+        let cluster = view.cluster().filter(|_| manages);
+        cluster.map(|cluster| certify(cluster, me, now)).transpose()
     }
 
     /// Who leads, as far as known here.

@@ -9,25 +9,31 @@ use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::DefaultTimeProvider;
 use rustls::time_provider::TimeProvider;
+use tokio::sync::watch;
+use weft_proto::object::Fingerprint;
+use weft_proto::object::NodeCertificate;
 
 use crate::CertificateChain;
 use crate::IdentityError;
 use crate::NodeIdentity;
 use crate::PrivateKey;
 use crate::RootCert;
+use crate::RootDigest;
+use crate::Trust;
 use crate::issue::validity_of;
 use crate::revoked::Revoked;
 use crate::tls;
 use crate::verify::check_chain;
 use crate::when;
 
-/// A node's key, its certificate chain and the root it trusts; checked to fit together.
+/// A node's key, its certificate chain and the roots it trusts; checked to fit together.
 #[derive(Clone)]
 pub struct Credentials {
     identity: NodeIdentity,
     key: PrivateKey,
     chain: CertificateChain,
-    root: RootCert,
+    trust: Trust,
+    issuer: Fingerprint,
     certified: Arc<CertifiedKey>,
     not_before: SystemTime,
     not_after: SystemTime,
@@ -38,6 +44,7 @@ pub struct LiveCredentials {
     current: ArcSwap<InUse>,
     clock: Arc<dyn TimeProvider>,
     revoked: Revoked,
+    summary: watch::Sender<NodeCertificate>,
 }
 
 struct InUse {
@@ -77,28 +84,37 @@ impl Credentials {
     pub fn new(
         key: PrivateKey,
         chain: CertificateChain,
-        root: RootCert,
+        trust: impl Into<Trust>,
     ) -> Result<Self, CredentialsError> {
+        let trust = trust.into();
         let provider = tls::provider();
         let [leaf, rest @ ..] = chain.certificates() else {
             return Err(CredentialsError::Identity(IdentityError::NotACertificate));
         };
         let identity = NodeIdentity::from_certificate(leaf).map_err(CredentialsError::Identity)?;
-        if identity.cluster != root.cluster() {
+        if identity.cluster != trust.cluster() {
             return Err(CredentialsError::OtherCluster);
         }
         let (not_before, not_after) = validity_of(leaf).ok_or(CredentialsError::Dates)?;
         let algorithms = provider.signature_verification_algorithms;
-        let store = root.store().map_err(CredentialsError::OtherRoot)?;
-        check_chain(leaf, rest, &store, when::unix_time(not_before), algorithms)
-            .map_err(CredentialsError::OtherRoot)?;
+        let (store, at) = (trust.store(), when::unix_time(not_before));
+        let store = store.map_err(CredentialsError::OtherRoot)?;
+        check_chain(leaf, rest, &store, at, algorithms).map_err(CredentialsError::OtherRoot)?;
+        // Vouchers aside; of a root that is not trusted itself, the one that was sent along.
+        let issued = |root: &&RootCert| {
+            let alone = root.store();
+            alone.is_ok_and(|one| check_chain(leaf, &[], &one, at, algorithms).is_ok())
+        };
+        let issuer = trust.roots().find(issued).map(RootCert::digest);
+        let issuer = issuer.unwrap_or_else(|| RootDigest::of(rest.first().unwrap_or(leaf)));
         let certified = CertifiedKey::from_der(chain.certificates().to_vec(), key.der(), &provider)
             .map_err(CredentialsError::KeyMismatch)?;
         Ok(Self {
             identity,
             key,
             chain,
-            root,
+            trust,
+            issuer: issuer.into(),
             certified: Arc::new(certified),
             not_before,
             not_after,
@@ -120,9 +136,36 @@ impl Credentials {
         &self.chain
     }
 
-    /// The root that this node trusts.
+    /// The root that this node trusts; the issuing one, while the cluster changes its root.
     pub fn root(&self) -> &RootCert {
-        &self.root
+        self.trust.first()
+    }
+
+    /// The roots that this node trusts.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The root that issued the certificate.
+    pub fn issuer(&self) -> Fingerprint {
+        self.issuer
+    }
+
+    /// The same key and certificate with trust in other roots.
+    ///
+    /// # Errors
+    /// None of those roots vouches for the certificate.
+    pub fn with_trust(&self, trust: Trust) -> Result<Self, CredentialsError> {
+        Self::new(self.key.clone(), self.chain.clone(), trust)
+    }
+
+    /// What the cluster is to know of it.
+    pub fn summary(&self) -> NodeCertificate {
+        NodeCertificate {
+            issuer: self.issuer,
+            trusted: self.trust.fingerprints(),
+            not_after: self.not_after.into(),
+        }
     }
 
     /// From when the certificate is valid.
@@ -151,24 +194,33 @@ impl LiveCredentials {
         credentials: Credentials,
         clock: Arc<dyn TimeProvider>,
     ) -> Result<Arc<Self>, CredentialsError> {
+        let summary = watch::Sender::new(credentials.summary());
         let current = ArcSwap::from_pointee(InUse::new(credentials, &clock)?);
         Ok(Arc::new(Self {
             current,
             clock,
             revoked: Revoked::none(),
+            summary,
         }))
     }
 
     /// Uses `credentials` for every connection from now on. On an error nothing has changed.
     pub fn swap(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        let summary = credentials.summary();
         self.current
             .store(Arc::new(InUse::new(credentials, &self.clock)?));
+        self.summary.send_replace(summary);
         Ok(())
     }
 
     /// The credentials in use at this moment.
     pub fn current(&self) -> Arc<Credentials> {
         self.current.load().credentials.clone()
+    }
+
+    /// What the cluster is to know of them, now and whenever they change.
+    pub fn summaries(&self) -> watch::Receiver<NodeCertificate> {
+        self.summary.subscribe()
     }
 
     /// Refuses these identities from now on, in both directions, and only these: connections
@@ -214,7 +266,7 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("identity", &self.identity)
             .field("not_after", &when::show(&self.not_after))
-            .field("root", &self.root)
+            .field("trust", &self.trust)
             .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,8 @@ const MAX_REQUEST_BYTES: usize = 8 * 1024;
 /// Length of an uncompressed point on P-256: a tag and two coordinates.
 const P256_POINT_BYTES: usize = 65;
 
-/// A node certificate and its root, in that order.
+/// A node certificate and its root, in that order; while the cluster changes its root, also what
+/// leads to the root of before.
 ///
 /// The root is sent along in every handshake, so that a joining node, which knows only the root's
 /// digest, can find it there.
@@ -299,6 +300,12 @@ impl CertificateChain {
         Ok(Self(
             certificates.into_iter().map(CertificateDer::from).collect(),
         ))
+    }
+
+    /// The same chain with more certificates after it.
+    pub(crate) fn followed_by(mut self, more: &[CertificateDer<'static>]) -> Self {
+        self.0.extend_from_slice(more);
+        self
     }
 
     /// Reads a PEM text, leaf first.

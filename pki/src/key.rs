@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use rcgen::KeyPair;
 use rcgen::PKCS_ECDSA_P256_SHA256;
+use rcgen::SigningKey;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
+
+use crate::RequestError;
 
 /// An ECDSA key on P-256, for a root or a node.
 ///
@@ -51,6 +54,11 @@ impl PrivateKey {
     /// The key as PKCS#8 in PEM form, unencrypted. The caller decides where it may go.
     pub fn to_pem(&self) -> Zeroizing<String> {
         Zeroizing::new(self.0.serialize_pem())
+    }
+
+    /// An ECDSA signature with SHA-256, in ASN.1 form.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, RequestError> {
+        self.pair().sign(message).map_err(RequestError)
     }
 
     pub(crate) fn pair(&self) -> &KeyPair {

@@ -5,7 +5,7 @@
 //! DIR/7/node.key          0600; the directories are 0700
 //! DIR/7/node.key.sealed   instead of it, where a [`KeySeal`] wants it so
 //! DIR/7/node.crt          the chain, leaf first
-//! DIR/7/root.crt          the root this node trusts
+//! DIR/7/root.crt          the root this node trusts; two while the cluster changes its root
 //! ```
 //!
 //! Key and certificate belong together, so they change together: a whole new directory is
@@ -37,8 +37,8 @@ use crate::IdentityError;
 use crate::KeyError;
 use crate::NodeIdentity;
 use crate::PrivateKey;
-use crate::RootCert;
-use crate::RootError;
+use crate::Trust;
+use crate::TrustError;
 
 const CURRENT: &str = "current";
 const CURRENT_NEW: &str = "current.new";
@@ -131,7 +131,7 @@ pub enum KeystoreError {
         path: PathBuf,
         /// How.
         #[source]
-        source: RootError,
+        source: TrustError,
     },
     /// The files do not belong together.
     #[error("the files in {} do not belong together: restore them, or remove the directory and join again with a token", dir.display())]
@@ -227,9 +227,10 @@ impl Keystore {
         let chain = CertificateChain::from_pem(&read(&path)?)
             .map_err(|source| KeystoreError::Chain { path, source })?;
         let path = dir.join(ROOT);
-        let root = RootCert::from_pem(&read(&path)?)
+        let trust = Trust::from_pem(&read(&path)?)
             .map_err(|source| KeystoreError::Root { path, source })?;
-        Credentials::new(key, chain, root).map_err(|source| KeystoreError::Mismatch { dir, source })
+        Credentials::new(key, chain, trust)
+            .map_err(|source| KeystoreError::Mismatch { dir, source })
     }
 
     /// Stores `credentials` in place of what was there. They are on the disk when this returns;
@@ -285,7 +286,11 @@ impl Keystore {
                 0o644,
                 credentials.chain().to_pem().into_bytes().into(),
             ),
-            (ROOT, 0o644, credentials.root().to_pem().into_bytes().into()),
+            (
+                ROOT,
+                0o644,
+                credentials.trust().to_pem().into_bytes().into(),
+            ),
         ] {
             let path = dir.join(name);
             write_synced(&path, mode, &bytes).map_err(write(&path))?;

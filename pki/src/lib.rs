@@ -8,6 +8,7 @@
 //! read [`LiveCredentials`], so a renewed certificate is used by the next connection.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod base32;
 mod credentials;
 mod identity;
@@ -15,21 +16,27 @@ mod issue;
 mod key;
 mod keystore;
 mod local_key;
+mod proof;
 mod refusal;
 mod renewal;
 mod request;
 mod revoked;
 mod root;
+pub mod rotation;
 mod tls;
 mod token;
 mod token_secret;
 mod transport;
+mod trust;
 mod tunnel;
 mod unlock_key;
 mod user;
 mod verify;
 mod when;
 
+pub use authority::Authority;
+pub use authority::AuthorityError;
+pub use authority::policy;
 pub use credentials::Credentials;
 pub use credentials::CredentialsError;
 pub use credentials::LiveCredentials;
@@ -50,8 +57,13 @@ pub use keystore::KeySeal;
 pub use keystore::Keystore;
 pub use keystore::KeystoreError;
 pub use local_key::LocalKey;
+pub use proof::ProofError;
+pub use proof::verify_proof;
 pub use refusal::Refusal;
+pub use renewal::Due;
+pub use renewal::Policy;
 pub use renewal::RenewAt;
+pub use renewal::due;
 pub use renewal::renew_at;
 pub use request::RequestError;
 pub use request::certificate_request;
@@ -77,6 +89,8 @@ pub use transport::says_removed;
 pub use transport::serve_incoming;
 pub use transport::server;
 pub use transport::user_channel;
+pub use trust::Trust;
+pub use trust::TrustError;
 pub use tunnel::TunnelKeyError;
 pub use tunnel::TunnelSecret;
 pub use tunnel::pair_key;

@@ -12,6 +12,7 @@ use crate::IdentityError;
 use crate::NodeIdentity;
 use crate::RootDigest;
 use crate::when;
+use crate::when::apart;
 use crate::when::show;
 
 /// Why a peer's certificate was not accepted.
@@ -19,8 +20,8 @@ use crate::when::show;
 pub enum Refusal {
     /// It ran out.
     #[error(
-        "its certificate expired at {}, and it is {} here: the node was away for too long, or a clock is wrong",
-        show(.not_after), show(.now)
+        "its certificate expired at {}, and it is {} here, {} later: the node was away for too long, or a clock is wrong",
+        show(.not_after), show(.now), apart(.not_after, .now)
     )]
     Expired {
         /// The verifier's clock.
@@ -30,8 +31,8 @@ pub enum Refusal {
     },
     /// It begins in the future.
     #[error(
-        "its certificate is valid only from {}, but it is {} here: one of the two clocks is wrong",
-        show(.not_before), show(.now)
+        "its certificate is valid only from {}, but it is {} here, {} earlier: one of the two clocks is wrong",
+        show(.not_before), show(.now), apart(.now, .not_before)
     )]
     NotYetValid {
         /// The verifier's clock.
@@ -77,7 +78,9 @@ pub enum Refusal {
     },
     /// The chain does not end in the root that a join token pins.
     #[error(
-        "its root certificate is not the one that the join token names: this is another cluster, or someone in between"
+        "its root certificate is not the one that the join token names: this is another cluster, or someone in \
+         between; or the cluster has changed its root since the token was made, and \"weft cluster \
+         join-token\" on a manager prints a new one"
     )]
     RootNotPinned {
         /// The token's digest.

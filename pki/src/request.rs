@@ -8,7 +8,7 @@ use crate::PrivateKey;
 /// The request could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot sign the certificate request")]
-pub struct RequestError(#[source] rcgen::Error);
+pub struct RequestError(#[source] pub(crate) rcgen::Error);
 
 /// A certificate request (PKCS#10, DER) for `key`.
 ///

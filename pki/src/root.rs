@@ -72,8 +72,8 @@ pub enum RootError {
     /// The certificate cannot serve as the root of trust.
     #[error("the root certificate cannot be used to verify others")]
     Anchor(#[source] rustls::Error),
-    /// The chain ends in another root than the one asked for.
-    #[error("the certificate chain does not end in the root that the join token names")]
+    /// The chain has other roots than the one asked for.
+    #[error("the certificate chain does not have the root that the join token names")]
     NotPinned,
     /// Certificate and key do not belong together.
     #[error("the root certificate was not made with this private key")]
@@ -108,7 +108,11 @@ impl Root {
 
     /// Reads what [`RootCert::to_pem`] and [`Root::key_pem`] wrote.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, RootError> {
-        let cert = RootCert::from_pem(certificate)?;
+        Self::from_parts(RootCert::from_pem(certificate)?, key)
+    }
+
+    /// Puts a certificate and its key, in PEM form, together.
+    pub(crate) fn from_parts(cert: RootCert, key: &str) -> Result<Self, RootError> {
         let key = PrivateKey::from_pem(key)?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&cert.der)
             .map_err(|_| RootError::NotARoot(IdentityError::NotACertificate))?;
@@ -128,6 +132,10 @@ impl Root {
         self.key.to_pem()
     }
 
+    pub(crate) fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+
     pub(crate) fn issuer(&self) -> Result<Issuer<'static, &rcgen::KeyPair>, rcgen::Error> {
         Issuer::from_ca_cert_der(&self.cert.der, self.key.pair())
     }
@@ -145,9 +153,9 @@ impl RootCert {
     /// Takes the root out of the chain that a joining node was given, if it has exactly the
     /// digest that the join token pins.
     pub fn pinned(chain: &CertificateChain, digest: RootDigest) -> Result<Self, RootError> {
-        let last = chain.certificates().last();
-        let last = last.filter(|last| RootDigest::of(last) == digest);
-        Self::from_der(last.ok_or(RootError::NotPinned)?.clone())
+        let mut after_leaf = chain.certificates().iter().skip(1);
+        let pinned = after_leaf.find(|one| RootDigest::of(one) == digest);
+        Self::from_der(pinned.ok_or(RootError::NotPinned)?.clone())
     }
 
     /// Reads the first certificate of a PEM text.
@@ -164,6 +172,12 @@ impl RootCert {
     /// The certificate in DER form.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.der
+    }
+
+    /// From when until when it is valid. One whose dates cannot be read never is.
+    pub fn validity(&self) -> (SystemTime, SystemTime) {
+        let never = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+        crate::issue::validity_of(&self.der).unwrap_or(never)
     }
 
     /// What join tokens pin.

@@ -43,7 +43,7 @@ pub(crate) fn server_config(
     clock: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = provider();
-    let store = Arc::new(credentials.root().store()?);
+    let store = Arc::new(credentials.trust().store()?);
     let chain = WebPkiClientVerifier::builder_with_provider(store, provider.clone())
         .allow_unauthenticated()
         .build()
@@ -70,7 +70,7 @@ pub(crate) fn client_config(
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = provider();
     let verifier = NodeVerifier {
-        root: credentials.root().store()?,
+        root: credentials.trust().store()?,
         cluster: credentials.identity().cluster,
         expect,
         algorithms: provider.signature_verification_algorithms,

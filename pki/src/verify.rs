@@ -91,7 +91,7 @@ pub(crate) struct NodeVerifier {
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// What a joining node demands: a chain that ends in exactly the pinned root, and a manager.
+/// What a joining node demands: a chain that leads to exactly the pinned root, and a manager.
 #[derive(Debug)]
 pub(crate) struct PinnedRootVerifier {
     pub(crate) digest: RootDigest,
@@ -124,16 +124,15 @@ impl PinnedRootVerifier {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
-        let last = rest.last().unwrap_or(leaf);
-        let found = RootDigest::of(last);
-        if found != self.digest {
+        // Not always the last one: while the cluster changes its root, both are sent.
+        let Some(pinned) = rest.iter().find(|one| RootDigest::of(one) == self.digest) else {
             let refusal = Refusal::RootNotPinned {
                 expected: self.digest,
-                found,
+                found: RootDigest::of(rest.last().unwrap_or(leaf)),
             };
             return Err(refusal.into_tls());
-        }
-        let root = RootCert::from_der(last.clone().into_owned())
+        };
+        let root = RootCert::from_der(pinned.clone().into_owned())
             .map_err(|_| rustls::Error::from(rustls::CertificateError::BadEncoding))?;
         check_chain(leaf, rest, &root.store()?, now, self.algorithms)?;
         let manager = Expect {

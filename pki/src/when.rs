@@ -39,6 +39,18 @@ pub(crate) fn show(at: &SystemTime) -> String {
         .map_or_else(|| "an impossible date".to_owned(), |at| at.to_string())
 }
 
+/// How far `late` is behind `early`, for people: `2 d 3 h`, `4 min 12 s`.
+pub(crate) fn apart(early: &SystemTime, late: &SystemTime) -> String {
+    let seconds = late.duration_since(*early).unwrap_or_default().as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        (_, _, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +59,20 @@ mod tests {
     fn a_moment_is_shown_as_a_date() {
         let at = UNIX_EPOCH + Duration::from_secs(1_795_184_566);
         assert_eq!(show(&at), "Nov 20 14:22:46 2026 +00:00");
+    }
+
+    #[test]
+    fn a_distance_is_shown_in_its_two_largest_units() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        for (seconds, expected) in [
+            (7, "7 s"),
+            (252, "4 min 12 s"),
+            (3600, "1 h 0 min"),
+            (183_600, "2 d 3 h"),
+        ] {
+            assert_eq!(apart(&at(10), &at(10 + seconds)), expected);
+        }
+        assert_eq!(apart(&at(10), &at(0)), "0 s");
     }
 
     #[test]

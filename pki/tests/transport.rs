@@ -139,7 +139,8 @@ async fn a_node_with_an_expired_certificate_is_told_so_with_dates() {
     let reason = reason(&status);
     assert!(
         reason.contains("this node's certificate expired at")
-            && reason.contains("join again with a token"),
+            && reason.contains("d ")
+            && reason.contains("weft cluster join --token"),
         "{reason}"
     );
 }

@@ -11,6 +11,7 @@ use crate::spec::UpdateOrder;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The one control port, as Swarm mode uses: firewalls that are open for it stay as they are.
@@ -26,7 +27,7 @@ pub const SOCKET_NAME: &str = "weft.sock";
 
 /// Automatic published ports, as in Swarm mode: above common services, below Linux's ephemeral
 /// range (32768), so that outgoing connections never hold one.
-pub const AUTO_PORTS: std::ops::RangeInclusive<u16> = 30000..=32767;
+pub const AUTO_PORTS: RangeInclusive<u16> = 30000..=32767;
 /// How long an ended task keeps its record, counted in tasks of the same slot.
 pub const TASK_HISTORY: usize = 5;
 /// Time between a task's end and its replacement: long enough that a task which fails at once does
@@ -43,6 +44,12 @@ pub const SECRETS_DIR: &str = "/run/secrets";
 /// Life of a node's certificate: a stolen one is worth little, and a node renews it at half-life,
 /// so that half a day without managers costs nothing.
 pub const CERTIFICATE_TTL: Duration = Duration::from_secs(24 * 3600);
+/// What that life can be set to: shorter, and a manager that is away for lunch costs nodes their
+/// certificates; longer, and a stolen one is worth something for a season.
+pub const CERTIFICATE_TTLS: RangeInclusive<Duration> =
+    Duration::from_secs(3600)..=Duration::from_secs(90 * 24 * 3600);
+/// The shortest life for developers, whose tests want to see many renewals.
+pub const CERTIFICATE_TTL_DEVELOPMENT: Duration = Duration::from_secs(2);
 /// How old a key of the data plane gets: the same as Swarm mode's.
 pub const KEY_ROTATION: Duration = Duration::from_secs(12 * 3600);
 /// Whether a new network is encrypted between nodes when nobody says so. Off for as long as the data

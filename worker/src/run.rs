@@ -187,6 +187,7 @@ fn line(
     let speaking = Arc::clone(live);
     let dial: Dial =
         Arc::new(move |addr| weft_pki::channel(addr, Arc::clone(&speaking), Expect::any_manager()));
+    let policy = watch::Sender::new(None);
     let agent = Agent {
         hello: Hello {
             node: config.me,
@@ -203,6 +204,8 @@ fn line(
         outbox,
         applied,
         told: config.told.clone(),
+        holds: live.summaries(),
+        policy: policy.clone(),
         runtime: Arc::clone(runtime),
         seed: config.seed,
     };
@@ -214,6 +217,7 @@ fn line(
         configured: config.managers.clone(),
         dial,
         asked: Arc::clone(&config.renew),
+        policy,
         seed: config.seed.wrapping_add(1),
     };
     (agent, renewal)

@@ -6,6 +6,8 @@ use crate::command::autolock;
 use crate::command::autolock::AutolockArgs;
 use crate::command::autolock::UnlockArgs;
 use crate::command::autolock::UnlockKeyArgs;
+use crate::command::ca;
+use crate::command::ca::CaArgs;
 use crate::command::context::Context;
 use crate::command::join_token;
 use crate::command::join_token::JoinTokenArgs;
@@ -17,6 +19,8 @@ use crate::command::recovery;
 use crate::command::recovery::BackupArgs;
 use crate::command::recovery::RestoreArgs;
 use crate::command::recovery::UpdateAddrArgs;
+use crate::command::settings;
+use crate::command::settings::UpdateArgs;
 use crate::render;
 use clap::Args;
 use clap::Subcommand;
@@ -34,7 +38,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) enum ClusterCommand {
     /// Make a cluster, with this node as its first manager
     Init(InitArgs),
-    /// Join a cluster; the token decides whether as a worker or a manager
+    /// Join a cluster; the token decides whether as a worker or a manager. On a node whose certificate
+    /// has expired: renew it
     Join(JoinArgs),
     /// Leave the cluster
     Leave(LeaveArgs),
@@ -56,6 +61,10 @@ pub(crate) enum ClusterCommand {
     UnlockKey(UnlockKeyArgs),
     /// Say that this node is reached at another address from now on
     UpdateAddr(UpdateAddrArgs),
+    /// Change the cluster's settings
+    Update(UpdateArgs),
+    /// Show the root of all certificates, or change to another one while everything runs
+    Ca(CaArgs),
 }
 
 /// How others reach this node.
@@ -147,6 +156,8 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Unlock(args) => autolock::unlock(context, &args).await,
         ClusterCommand::UnlockKey(args) => autolock::unlock_key(context, &args).await,
         ClusterCommand::UpdateAddr(args) => recovery::update_addr(context, args).await,
+        ClusterCommand::Update(args) => settings::run(context, &args).await,
+        ClusterCommand::Ca(args) => ca::run(context, &args).await,
     }
 }
 
@@ -213,6 +224,11 @@ pub(super) async fn join(context: &Context, args: JoinArgs) -> anyhow::Result<()
         wire::NodeRole::Manager => "manager",
         wire::NodeRole::Worker | wire::NodeRole::Unspecified => "worker",
     };
+    if joined.again {
+        return output::text(&format!(
+            "This node's certificate is renewed: it goes on as the {role} that it was."
+        ));
+    }
     output::text(&format!("This node joined the cluster as a {role}."))
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod autolock;
+mod ca;
 mod cluster;
 mod completion;
 mod context;
@@ -18,6 +19,7 @@ mod output;
 mod recovery;
 mod role;
 mod service;
+mod settings;
 #[cfg(test)]
 pub(crate) mod test_objects;
 mod user;

@@ -17,8 +17,10 @@ use weft_pki::CertificateChain;
 use weft_pki::Credentials;
 use weft_pki::JoinToken;
 use weft_pki::LiveCredentials;
+use weft_pki::Policy;
 use weft_pki::PrivateKey;
 use weft_pki::RootCert;
+use weft_pki::Trust;
 use weft_pki::certificate_request;
 use weft_pki::enrol_channel;
 use weft_proto::ClusterId;
@@ -38,6 +40,12 @@ impl NodeHandle {
         request: wire::JoinRequest,
     ) -> anyhow::Result<wire::JoinResponse> {
         let mut running = self.running.lock().await;
+        if let Some(node) = running.as_ref()
+            && self.has_expired(node)
+        {
+            let remote = resolve(&request.remote_addr).await?;
+            return self.reattest(node, request.token.trim(), remote).await;
+        }
         self.must_be_free(running.as_ref()).await?;
         let token = JoinToken::parse(request.token.trim())?;
         let remote = resolve(&request.remote_addr).await?;
@@ -63,6 +71,7 @@ impl NodeHandle {
             description: Some((&self.description()).into()),
             data_addr: data_addr.to_string(),
             advertise_addr: advertise.0.to_string(),
+            proof: None,
         };
         let (remote, issued) = match (ask(remote, &token, &issue, asked.as_ref()).await, asked) {
             (Ok(answer), _) => answer,
@@ -89,9 +98,9 @@ impl NodeHandle {
             return Ok(self.wait_on(asking).await);
         }
 
+        let trust = trust(&issued, &token)?;
         let chain = CertificateChain::from_der(issued.chain_der)?;
-        let root = RootCert::pinned(&chain, token.root())?;
-        let credentials = Credentials::new(key, chain, root)?;
+        let credentials = Credentials::new(key, chain, trust)?;
         let identity = credentials.identity();
         let managers: Vec<SocketAddr> = issued
             .manager_addrs
@@ -127,6 +136,7 @@ impl NodeHandle {
             cluster_id: identity.cluster.to_string(),
             role: wire::NodeRole::from(identity.role).into(),
             waits: false,
+            again: false,
         })
     }
 
@@ -141,9 +151,31 @@ impl NodeHandle {
             cluster_id: asking.cluster.to_string(),
             role: wire::NodeRole::from(asking.role).into(),
             waits: true,
+            again: false,
         };
         *self.asking.lock().await = Some(asking);
         answer
+    }
+}
+
+/// The roots to trust: what the manager says, who has proven to be of the root that the token names.
+pub(super) fn trust(issued: &wire::IssueResponse, token: &JoinToken) -> anyhow::Result<Trust> {
+    if let Some(policy) = issued.certificates.clone() {
+        return Ok(Policy::read(policy)?.trust);
+    }
+    let chain = CertificateChain::from_der(issued.chain_der.clone())?;
+    Ok(RootCert::pinned(&chain, token.root())?.into())
+}
+
+/// Asks one manager, which must be of the cluster whose root the token names.
+pub(super) async fn ask_one(
+    remote: SocketAddr,
+    token: &JoinToken,
+    issue: &wire::IssueRequest,
+) -> anyhow::Result<wire::IssueResponse> {
+    match ask(remote, token, issue, None).await {
+        Ok((_, issued)) => Ok(issued),
+        Err(Unanswered::Passing(why) | Unanswered::Refused(why)) => Err(why),
     }
 }
 

@@ -12,6 +12,7 @@ mod moved;
 mod node;
 mod node_file;
 mod paths;
+mod reattest;
 mod recover;
 mod restore;
 mod role;

@@ -31,6 +31,7 @@ use weft_pki::LiveCredentials;
 use weft_pki::NodeIdentity;
 use weft_proto::Role;
 use weft_proto::time::Clock;
+use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_worker::agent::Told;
 
@@ -284,6 +285,11 @@ impl NodeHandle {
             info.state = "none".to_owned();
             return info;
         };
+        if let Some(expired) = self.expired_note(running) {
+            info.note = expired;
+        }
+        let not_after = running.credentials.current().not_after();
+        info.certificate_not_after_ms = Timestamp::from(not_after).as_millis();
         info.state = running.role().to_string();
         info.node_id = running.identity.node.to_string();
         info.cluster_id = running.identity.cluster.to_string();

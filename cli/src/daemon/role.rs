@@ -111,6 +111,12 @@ impl NodeHandle {
         let Some(caller) = self.caller().await else {
             return Ok(false);
         };
+        if let Err(why) = self.certify_itself().await {
+            tracing::warn!(
+                why = format!("{why:#}"),
+                "this manager's certificate is not renewed"
+            );
+        }
         if caller.manages {
             self.ask(&caller, turn).await;
         }

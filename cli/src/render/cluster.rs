@@ -3,7 +3,10 @@
 use crate::render::node::Managers;
 use crate::render::node::MarginRow;
 use crate::render::table;
+use crate::render::time;
 use serde::Serialize;
+use std::time::Duration;
+use weft_proto::time::Timestamp;
 use weft_proto::wire;
 
 /// What `cluster info` says. The keys of its JSON do not change.
@@ -21,6 +24,8 @@ pub(crate) struct ClusterInfo {
     pub(crate) leader_node_id: Option<String>,
     /// What is wrong, when something is.
     pub(crate) note: Option<String>,
+    /// Until when this node's certificate is valid.
+    pub(crate) certificate_expires: Option<String>,
     /// What managers know besides; null on other nodes.
     pub(crate) cluster: Option<ClusterState>,
 }
@@ -37,6 +42,8 @@ pub(crate) struct ClusterState {
     pub(crate) ingress_pool: String,
     /// Managers are locked after a restart.
     pub(crate) autolock: bool,
+    /// How long certificates of nodes are valid.
+    pub(crate) certificate_ttl: String,
     /// The group of managers, as the log has it.
     pub(crate) members: Vec<MemberRow>,
     /// How many managers may still fail.
@@ -88,6 +95,8 @@ pub(crate) fn info(
         managers: local.manager_addrs,
         leader_node_id: filled(local.leader_node_id),
         note: filled(local.note),
+        certificate_expires: (local.certificate_not_after_ms != 0)
+            .then(|| time::rfc3339(Timestamp::from_millis(local.certificate_not_after_ms))),
         cluster: cluster.map(|cluster| {
             let settings = cluster.settings.unwrap_or_default();
             ClusterState {
@@ -97,6 +106,7 @@ pub(crate) fn info(
                 subnet_prefix: settings.subnet_prefix,
                 ingress_pool: settings.ingress_pool,
                 autolock: cluster.autolock,
+                certificate_ttl: time::span(Duration::from_millis(settings.certificate_ttl_ms)),
                 managers: Managers {
                     leader: cluster.leader_node_id,
                     members: cluster.members.clone(),
@@ -127,6 +137,7 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
         ("Node ID", &info.node_id),
         ("Cluster ID", &info.cluster_id),
         ("Leader", &info.leader_node_id),
+        ("Certificate expires", &info.certificate_expires),
         ("Note", &info.note),
     ];
     for (key, value) in optional {
@@ -148,6 +159,10 @@ pub(crate) fn text(info: &ClusterInfo) -> String {
         rows.push(("Ingress pool", cluster.ingress_pool.clone()));
         let autolock = if cluster.autolock { "on" } else { "off" };
         rows.push(("Autolock", autolock.to_owned()));
+        rows.push((
+            "Certificates",
+            format!("live for {}", cluster.certificate_ttl),
+        ));
         rows.push(("Revision", cluster.revision.to_string()));
         rows.extend(
             cluster

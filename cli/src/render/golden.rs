@@ -55,6 +55,7 @@ fn node(number: u32, manager: bool, state: wire::NodeState) -> Node {
             raft_id: number.into(),
             addr: format!("192.0.2.{number}:2377"),
         }),
+        ..wire::Node::default()
     })
     .unwrap()
 }

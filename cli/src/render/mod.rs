@@ -1,6 +1,7 @@
 //! Answers as text: pure functions from domain types, with the time handed in.
 
 pub(crate) mod audit;
+pub(crate) mod ca;
 pub(crate) mod cluster;
 pub(crate) mod event;
 #[cfg(test)]

@@ -234,6 +234,19 @@ pub(crate) fn inspect(node: &Node, managers: &Managers, now: Timestamp) -> Strin
                 .map_or_else(|| "-".to_owned(), |m| m.addr.to_string()),
         ),
         ("Data address", node.data_addr.to_string()),
+        (
+            "Certificate",
+            node.certificate.as_ref().map_or_else(
+                || "-".to_owned(),
+                |held| {
+                    format!(
+                        "expires {}, of root {:.12}",
+                        time::rfc3339(held.not_after),
+                        held.issuer
+                    )
+                },
+            ),
+        ),
         ("Labels", labels.collect::<Vec<_>>().join(", ")),
         (
             "Platform",

@@ -43,6 +43,7 @@ fn node() -> wire::Node {
             raft_id: 1,
             addr: "192.0.2.1:2377".to_owned(),
         }),
+        ..wire::Node::default()
     }
 }
 
@@ -386,6 +387,47 @@ impl Control for Server {
             data: b"weftbak1".to_vec(),
         };
         Ok(Response::new(Box::pin(tokio_stream::iter([Ok(part)]))))
+    }
+    async fn update_cluster(
+        &self,
+        request: Request<wire::UpdateClusterRequest>,
+    ) -> Answer<wire::UpdateClusterResponse> {
+        self.state()?.certificate_ttl_ms = request.into_inner().certificate_ttl_ms;
+        Ok(Response::new(wire::UpdateClusterResponse {}))
+    }
+
+    async fn get_ca(&self, _: Request<wire::GetCaRequest>) -> Answer<wire::GetCaResponse> {
+        let mut memory = self.state()?;
+        let mut answer = wire::GetCaResponse {
+            root_pem: "PEM".to_owned(),
+            digest: "digest".to_owned(),
+            ..wire::GetCaResponse::default()
+        };
+        // A change takes as many looks as there are stages.
+        if let Some(stage) = memory.rotation.pop() {
+            answer.rotation = Some(wire::RotationProgress {
+                stage: stage.into(),
+                digest: "new".to_owned(),
+                nodes: 1,
+                ..wire::RotationProgress::default()
+            });
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn rotate_ca(
+        &self,
+        request: Request<wire::RotateCaRequest>,
+    ) -> Answer<wire::RotateCaResponse> {
+        let request = request.into_inner();
+        let mut memory = self.state()?;
+        if request.abort {
+            return Err(Status::failed_precondition("there is nothing to call off"));
+        }
+        use wire::root_rotation::Stage;
+        memory.rotation = vec![Stage::Issuing, Stage::Spreading];
+        memory.root = Some((request.cert_pem, request.key_pem));
+        Ok(Response::new(wire::RotateCaResponse {}))
     }
 
     async fn create_join_token(

@@ -32,6 +32,10 @@ pub(crate) struct Memory {
     /// Joins that are answered with: it waits.
     pub(crate) waits: u32,
     pub(crate) version: u64,
+    pub(crate) certificate_ttl_ms: Option<u64>,
+    /// What looks at a change of the root will find, the last first.
+    pub(crate) rotation: Vec<wire::root_rotation::Stage>,
+    pub(crate) root: Option<(String, String)>,
 }
 
 /// The running fake; ends when dropped.
@@ -170,6 +174,7 @@ impl Local for Server {
             cluster_id: "c".to_owned(),
             role: wire::NodeRole::Worker.into(),
             waits,
+            ..wire::JoinResponse::default()
         }))
     }
 

@@ -7,7 +7,9 @@ use crate::ca::CaError;
 use crate::propose::ProposeError;
 use crate::quorum::MustStay;
 use ipnet::IpNet;
+use std::time::Duration;
 use tonic::Status;
+use weft_pki::rotation::RotationError;
 use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::convert::ConvertError;
@@ -150,8 +152,22 @@ pub(super) enum ApiError {
     MustStay(#[from] MustStay),
     #[error("the cluster's root certificate cannot be read; restore the managers from a backup")]
     Root(#[source] weft_pki::RootError),
+    #[error(
+        "certificates cannot live for {}: give 1h to 2160h, which is 90 days", shown(*.0)
+    )]
+    CertificateTtl(Duration),
+    #[error("no new root can be made: {0}")]
+    NewRoot(#[source] weft_pki::RootError),
+    #[error("the given root cannot be used: {0} (--cert and --key are files in PEM form)")]
+    GivenRoot(#[source] weft_pki::RootError),
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     #[error("no new join token can be made")]
     Token(#[source] weft_pki::EntropyError),
+}
+
+fn shown(ttl: Duration) -> String {
+    format!("{} s", ttl.as_secs_f64())
 }
 
 impl From<ApiError> for Status {
@@ -165,7 +181,16 @@ impl From<ApiError> for Status {
             | ApiError::PortInBothModes { .. }
             | ApiError::Meaningless { .. }
             | ApiError::ModeChange { .. }
-            | ApiError::Rename(_) => Status::invalid_argument(text),
+            | ApiError::Rename(_)
+            | ApiError::CertificateTtl(_)
+            | ApiError::GivenRoot(_)
+            | ApiError::Rotation(
+                RotationError::OtherCluster { .. }
+                | RotationError::SameRoot
+                | RotationError::NotAnAuthority
+                | RotationError::Dates
+                | RotationError::Unusable(_),
+            ) => Status::invalid_argument(text),
             ApiError::Target(error) => error.into(),
             ApiError::Material(error) => error.into(),
             ApiError::Allocate(error) => error.into(),
@@ -180,6 +205,7 @@ impl From<ApiError> for Status {
             | ApiError::NodeManages { .. }
             | ApiError::RevokesItself { .. }
             | ApiError::StillManages { .. }
+            | ApiError::Rotation(RotationError::UnderWay | RotationError::NotUnderWay)
             | ApiError::TooManyTokens(_)
             | ApiError::NotAutolocked
             | ApiError::MustStay(_) => Status::failed_precondition(text),
@@ -189,7 +215,15 @@ impl From<ApiError> for Status {
             ApiError::Outdated { .. } => Status::aborted(text),
             ApiError::MadeAndGone(_) => Status::not_found(text),
             ApiError::Behind { .. } => Status::unavailable(text),
-            ApiError::Root(_) | ApiError::Token(_) => Status::internal(text),
+            ApiError::Root(_)
+            | ApiError::Token(_)
+            | ApiError::NewRoot(_)
+            | ApiError::Rotation(
+                RotationError::Root(_)
+                | RotationError::Sign(_)
+                | RotationError::Key(_)
+                | RotationError::Request(_),
+            ) => Status::internal(text),
         }
     }
 }

@@ -10,6 +10,7 @@
 mod audit;
 mod autolock;
 mod backup;
+mod ca;
 mod cluster;
 mod error;
 mod files;

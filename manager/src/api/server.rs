@@ -7,6 +7,7 @@ use crate::api::Replica;
 use crate::api::audit;
 use crate::api::autolock;
 use crate::api::backup;
+use crate::api::ca;
 use crate::api::cluster;
 use crate::api::error::ApiError;
 use crate::api::keys;
@@ -561,6 +562,45 @@ impl Control for ControlService {
         tracing::info!(revision = view.revision(), "a backup is taken");
         let parts = backup::parts(view, taken_at).await?;
         Ok(Response::new(stream::iter(parts).boxed()))
+    }
+    async fn update_cluster(
+        &self,
+        request: Request<wire::UpdateClusterRequest>,
+    ) -> Answer<wire::UpdateClusterResponse> {
+        let request = request.into_inner();
+        let id = RequestId::read(&request.request_id)?.command("update cluster");
+        acting::says(ca::said(&request));
+        let decide = |state: &State| ca::update(state, &request);
+        self.once(id, Basis::Fresh, decide).await?;
+        tracing::info!(ttl_ms = request.certificate_ttl_ms, "cluster updated");
+        Ok(Response::new(wire::UpdateClusterResponse {}))
+    }
+
+    async fn get_ca(&self, _: Request<wire::GetCaRequest>) -> Answer<wire::GetCaResponse> {
+        let view = self.view().await?;
+        Ok(Response::new(ca::show(&view)?))
+    }
+
+    async fn rotate_ca(
+        &self,
+        request: Request<wire::RotateCaRequest>,
+    ) -> Answer<wire::RotateCaResponse> {
+        let request = request.into_inner();
+        let id = RequestId::read(&request.request_id)?.command("rotate ca");
+        if request.abort {
+            acting::says("called the change of the root off");
+            self.once(id, Basis::Fresh, ca::abort).await?;
+            tracing::info!("the change of the root is called off");
+        } else {
+            let view = self.view().await?;
+            let cluster = cluster::get(&view)?.id;
+            let (root, now) = ca::new_root(cluster, &request)?;
+            acting::says("began a change of the root");
+            let begin = |state: &State| ca::rotate(state, &root, now);
+            self.once(id, Basis::Fresh, begin).await?;
+            tracing::info!(root = %root.cert().digest(), "the change of the root begins");
+        }
+        Ok(Response::new(wire::RotateCaResponse {}))
     }
 
     async fn create_join_token(

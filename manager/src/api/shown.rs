@@ -16,6 +16,13 @@ pub(super) fn shown(item: &Item) -> wire::Object {
             worker_token: String::new(),
             manager_token: String::new(),
             unlock_key: Vec::new(),
+            rotation: cluster
+                .rotation
+                .as_ref()
+                .map(|rotation| wire::RootRotation {
+                    key_pem: String::new(),
+                    ..rotation.into()
+                }),
             ..(&**cluster).into()
         }),
         Item::Node(node) => Kind::Node((&**node).into()),

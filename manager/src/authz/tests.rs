@@ -79,6 +79,9 @@ const CONTROL: &[(&str, For)] = &[
     ("GetUnlockKey", For::Socket),
     // Names people, and where they sit.
     ("ListAudit", For::Root),
+    ("UpdateCluster", For::Admins),
+    ("GetCa", For::Viewers),
+    ("RotateCa", For::Admins),
     ("CreateUser", For::Root),
     ("ListUsers", For::Viewers),
     ("UpdateUser", For::Root),

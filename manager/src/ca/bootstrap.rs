@@ -134,6 +134,7 @@ pub fn bootstrap(founding: Founding) -> Result<Founded, BootstrapError> {
             .unlock_key
             .map(|key| Zeroizing::new(*key.as_bytes())),
         settings: founding.settings,
+        rotation: None,
         keys_wanted: 0,
     };
     let manager = ManagerStatus {

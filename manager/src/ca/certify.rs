@@ -1,7 +1,7 @@
 //! A certificate made on the spot, where the cluster's key is at hand and no manager runs.
 
-use crate::ca::enrol;
 use std::time::SystemTime;
+use weft_pki::Authority;
 use weft_pki::Credentials;
 use weft_pki::CredentialsError;
 use weft_pki::IssueError;
@@ -10,7 +10,6 @@ use weft_pki::NodeIdentity;
 use weft_pki::PrivateKey;
 use weft_pki::RequestError;
 use weft_pki::certificate_request;
-use weft_pki::issue;
 use weft_proto::NodeId;
 use weft_proto::Role;
 use weft_proto::object::Cluster;
@@ -20,7 +19,7 @@ use weft_proto::object::Cluster;
 pub enum CertifyError {
     /// The cluster's root is damaged.
     #[error("the cluster's own root cannot be read")]
-    Root(#[source] weft_pki::RootError),
+    Root(#[source] weft_pki::AuthorityError),
     /// No key for the node.
     #[error("cannot make the node's private key")]
     Key(#[from] KeyError),
@@ -44,7 +43,7 @@ pub fn certify(
     node: NodeId,
     now: SystemTime,
 ) -> Result<Credentials, CertifyError> {
-    let root = enrol::root_of(cluster).map_err(CertifyError::Root)?;
+    let authority = Authority::of(cluster).map_err(CertifyError::Root)?;
     let key = PrivateKey::generate()?;
     let identity = NodeIdentity {
         cluster: cluster.id,
@@ -52,6 +51,6 @@ pub fn certify(
         node,
     };
     let ttl = cluster.settings.certificate_ttl;
-    let chain = issue(&root, &certificate_request(&key)?, &identity, now, ttl)?;
-    Ok(Credentials::new(key, chain, root.cert().clone())?)
+    let chain = authority.issue(&certificate_request(&key)?, &identity, now, ttl)?;
+    Ok(Credentials::new(key, chain, authority.trust().clone())?)
 }

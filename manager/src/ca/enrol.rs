@@ -160,6 +160,7 @@ pub(crate) fn new_node(
         number,
         data_addr,
         manager,
+        certificate: None,
         // Its agent tells it.
         tunnel_key: None,
     }
@@ -170,12 +171,7 @@ pub(super) fn cluster(state: &State) -> Result<Arc<Cluster>, CaError> {
     state.cluster().cloned().ok_or(CaError::NoCluster)
 }
 
-/// What signs the cluster's certificates.
-pub(super) fn root(cluster: &Cluster) -> Result<Root, CaError> {
-    root_of(cluster).map_err(CaError::Root)
-}
-
-/// The cluster's certificate authority, with its key.
+/// The cluster's root, with its key; the one of before while it is being changed.
 pub(crate) fn root_of(cluster: &Cluster) -> Result<Root, RootError> {
     let der = CertificateDer::from(cluster.root_certificate.clone());
     let certificate = RootCert::from_der(der)?;

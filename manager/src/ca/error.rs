@@ -6,9 +6,10 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
 use tonic::Status;
+use weft_pki::AuthorityError;
 use weft_pki::IssueError;
 use weft_pki::ParseTokenError;
-use weft_pki::RootError;
+use weft_pki::ProofError;
 use weft_proto::ClusterId;
 use weft_proto::JoinTokenId;
 use weft_proto::Name;
@@ -139,10 +140,24 @@ pub(crate) enum CaError {
          it again with a token"
     )]
     Removed(NodeId),
+    #[error(
+        "this node cannot be taken for who it says it is ({0}): if it really was a member, run `weft \
+         cluster leave --force` on it and join it as a new node"
+    )]
+    Proof(#[from] ProofError),
+    #[error(
+        "node {node} is a {role}, and this token is for a {given}: take one from `weft cluster \
+         join-token {role}`"
+    )]
+    OtherRole {
+        node: NodeId,
+        role: Role,
+        given: Role,
+    },
     #[error("the cluster has no state yet: run `weft cluster init` first")]
     NoCluster,
     #[error("the cluster's own root cannot be read; restore the managers from a backup")]
-    Root(#[source] RootError),
+    Root(#[from] AuthorityError),
     #[error(
         "the cluster's own join token cannot be read; rotate it with `weft cluster join-token \
          --rotate {role}`"
@@ -171,6 +186,8 @@ impl From<CaError> for Status {
             | CaError::TokenUsedUp { .. }
             | CaError::Rejected(_)
             | CaError::Stranger { .. }
+            | CaError::Proof(_)
+            | CaError::OtherRole { .. }
             | CaError::Removed(_) => Status::permission_denied(text),
             CaError::Busy(_) | CaError::Crowded(_) => Status::resource_exhausted(text),
             CaError::NoIdentity => Status::unauthenticated(text),

@@ -14,6 +14,7 @@ mod enrol;
 mod error;
 mod pace;
 mod pending;
+mod reattest;
 mod server;
 
 #[cfg(test)]

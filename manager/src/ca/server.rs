@@ -10,6 +10,7 @@ use crate::ca::error::CaError;
 use crate::ca::pace::Pace;
 use crate::ca::pace::Source;
 use crate::ca::pending;
+use crate::ca::reattest::reattest;
 use crate::entropy::Entropy;
 use crate::managers::manager_addrs;
 use crate::propose::Proposer;
@@ -24,15 +25,18 @@ use tokio::time::Instant;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
+use weft_pki::Authority;
 use weft_pki::CertificateChain;
 use weft_pki::JoinToken;
 use weft_pki::NodeIdentity;
-use weft_pki::issue;
 use weft_pki::peer_of;
 use weft_proto::NodeId;
 use weft_proto::Role;
+use weft_proto::command::Change;
+use weft_proto::command::Expect;
 use weft_proto::object::Cluster;
 use weft_proto::object::Node;
+use weft_proto::object::ObjectKey;
 use weft_proto::time::Clock;
 use weft_proto::wire;
 use weft_proto::wire::ca_server::Ca;
@@ -60,6 +64,7 @@ enum Outcome {
         chain: CertificateChain,
         /// What a manager's disk is locked with.
         unlock_key: Vec<u8>,
+        policy: wire::CertificatePolicy,
     },
     /// It waits until a person says a word.
     Waits { id: NodeId, role: Role },
@@ -177,6 +182,20 @@ impl CaService {
         let now = self.clock.now().into();
         let admission = admit(state, &cluster, token, now)?;
         acting::known_as(admission.holder());
+        // What is issued is of the root that issues in the very state that the node is written into:
+        // a step of the root's change would not wait for a node that it cannot see.
+        let guard = Change::Guard {
+            key: ObjectKey::Cluster,
+            expect: Expect::Version(cluster.meta.version),
+        };
+        if let Some(proof) = &request.proof {
+            let trust = Authority::of(&cluster)?.trust().clone();
+            let node = reattest(state, &trust, admission.role, request, proof)?;
+            return Ok(Decision {
+                changes: vec![guard, admission.take(&cluster)],
+                outcome: self.certify(&cluster, node.clone(), request)?,
+            });
+        }
         let mut applicant = Applicant::read(id, admission.role, request)?;
         let Admission { role, issued } = &admission;
         if let Some(issued) = issued.as_ref().filter(|issued| issued.approve) {
@@ -193,7 +212,7 @@ impl CaService {
             applicant.labels = issued.labels.clone();
         }
         let enrolled = enrol::enrol(state, &cluster, &applicant, now)?;
-        let changes = [admission.take(&cluster)]
+        let changes = [guard, admission.take(&cluster)]
             .into_iter()
             .chain(enrolled.changes);
         Ok(Decision {
@@ -217,9 +236,9 @@ impl CaService {
             },
             node: node.id,
         };
-        let root = enrol::root(cluster)?;
+        let authority = Authority::of(cluster)?;
         let ttl = cluster.settings.certificate_ttl;
-        let chain = issue(&root, &request.csr_der, &identity, self.clock.now(), ttl)?;
+        let chain = authority.issue(&request.csr_der, &identity, self.clock.now(), ttl)?;
         let unlock_key = match (identity.role, &cluster.unlock_key) {
             (Role::Manager, Some(key)) => key.to_vec(),
             (Role::Manager | Role::Worker, _) => Vec::new(),
@@ -229,6 +248,7 @@ impl CaService {
             identity,
             chain,
             unlock_key,
+            policy: authority.policy().clone(),
         })
     }
 
@@ -257,33 +277,34 @@ impl CaService {
         };
         let identity = NodeIdentity { role, ..caller };
         let ttl = cluster.settings.certificate_ttl;
-        let root = enrol::root(&cluster)?;
-        let chain = issue(&root, csr_der, &identity, self.clock.now(), ttl)?;
+        let authority = Authority::of(&cluster)?;
+        let chain = authority.issue(csr_der, &identity, self.clock.now(), ttl)?;
         tracing::info!(node = %caller.node, %role, "certificate renewed");
         Ok(wire::RenewResponse {
             chain_der: der(&chain),
             role: wire::NodeRole::from(role).into(),
+            certificates: Some(authority.policy().clone()),
         })
     }
 }
 
 fn answer(outcome: Outcome, view: Option<&State>) -> wire::IssueResponse {
     let cluster = view.and_then(State::cluster).map(|cluster| cluster.id);
+    // Who has no certificate yet waits for one.
     let waits = matches!(outcome, Outcome::Waits { .. });
-    let (node, role, chain_der, manager, unlock_key) = match outcome {
+    let (node, role, chain_der, manager, given) = match outcome {
         Outcome::Enrolled {
             node,
             identity,
             chain,
             unlock_key,
-        } => (
-            node.id,
-            identity.role,
-            der(&chain),
-            node.manager,
-            unlock_key,
-        ),
-        Outcome::Waits { id, role } => (id, role, Vec::new(), None, Vec::new()),
+            policy,
+        } => {
+            let chain = der(&chain);
+            let given = (unlock_key, Some(policy));
+            (node.id, identity.role, chain, node.manager, given)
+        }
+        Outcome::Waits { id, role } => (id, role, Vec::new(), None, (Vec::new(), None)),
     };
     let own = manager.map(|manager| manager.addr);
     let managers = view.map(manager_addrs).unwrap_or_default().into_iter();
@@ -298,7 +319,8 @@ fn answer(outcome: Outcome, view: Option<&State>) -> wire::IssueResponse {
             .collect(),
         raft_id: manager.map_or(0, |manager| manager.raft_id),
         waits,
-        unlock_key,
+        unlock_key: given.0,
+        certificates: given.1,
     }
 }
 

@@ -5,6 +5,7 @@
 //! tasks, and output of tasks that somebody reads.
 
 mod assignment;
+mod certificates;
 mod describe;
 mod double;
 mod feed;

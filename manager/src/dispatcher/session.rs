@@ -1,6 +1,7 @@
 //! One session with one agent.
 
 use crate::dispatcher::assignment::managers;
+use crate::dispatcher::certificates;
 use crate::dispatcher::describe::Introduction;
 use crate::dispatcher::double::doubled;
 use crate::dispatcher::double::make_way;
@@ -82,6 +83,8 @@ async fn converse(
         said: Instant::now(),
         feed,
         standing: Standing::default(),
+        certificate: certificates::Said::default(),
+        policy: certificates::Policy::default(),
         seat,
         logs,
         outbound,
@@ -131,7 +134,8 @@ async fn introduce(
             FromAgent::Heartbeat(_)
             | FromAgent::Status(_)
             | FromAgent::Log(_)
-            | FromAgent::KeysHeld(_),
+            | FromAgent::KeysHeld(_)
+            | FromAgent::Certificate(_),
         )
         | None => Err(Status::invalid_argument("a session begins with hello")),
     }
@@ -146,6 +150,8 @@ struct Session<'a> {
     said: Instant,
     feed: Feed,
     standing: Standing,
+    certificate: certificates::Said,
+    policy: certificates::Policy,
     seat: Seat,
     logs: SessionLogs,
     outbound: &'a Outbound,
@@ -163,6 +169,10 @@ impl Session<'_> {
         let shared = Arc::clone(self.shared);
         let record = introduction.record(&*shared.proposer, self.node, shared.pace.retry);
         let mut record = Box::pin(record);
+        let said = self.certificate.subscribe();
+        let pace = shared.pace.retry;
+        let certificate = certificates::record(said, &*shared.proposer, self.node, pace);
+        let mut certificate = Box::pin(certificate);
         let (mut recorded, mut silent_at) = (false, Instant::now() + silence);
         // The state may have moved since the snapshot was made.
         let mut look_at = Some(Instant::now() + self.shared.pace.look);
@@ -179,10 +189,14 @@ impl Session<'_> {
                     return Status::deadline_exceeded(format!("nothing was heard for {silence:?}"));
                 }
                 () = &mut record, if !recorded => recorded = true,
+                never = &mut certificate => match never {},
                 message = inbound.message() => {
                     match message {
                         Ok(Some(message)) => {
                             let beat = matches!(message.kind, Some(FromAgent::Heartbeat(_)));
+                            if matches!(message.kind, Some(FromAgent::Certificate(_))) {
+                                look_at = Some(Instant::now());
+                            }
                             self.hear(message);
                             // An agent that reads too slowly for this has other messages to read.
                             if beat && let Ok(permit) = self.outbound.try_reserve() {
@@ -227,6 +241,13 @@ impl Session<'_> {
                         look_at = Some(Instant::now());
                         continue;
                     }
+                    // Only to one that says what it holds: it understands what it should hold.
+                    let says = self.certificate.borrow().is_some();
+                    if says && let Some(policy) = self.policy.changed(&view) {
+                        permit.send(Ok(policy));
+                        look_at = Some(Instant::now());
+                        continue;
+                    }
                     if let Some(delta) = self.look(view) {
                         permit.send(Ok(assignments(&delta)));
                     }
@@ -259,6 +280,12 @@ impl Session<'_> {
             }
             Some(FromAgent::Status(report)) => self.report(report),
             Some(FromAgent::Log(chunk)) => self.logs.deliver(chunk),
+            Some(FromAgent::Certificate(said)) => match certificates::read(said) {
+                Some(said) => {
+                    self.certificate.send_replace(Some(said));
+                }
+                None => tracing::warn!(node = %self.node, "a certificate that cannot be read"),
+            },
             Some(FromAgent::KeysHeld(held)) => self.seat.holds_keys(held.epoch),
             // What else an agent of another version says is no reason to end its session.
             Some(FromAgent::Hello(_)) | None => {}

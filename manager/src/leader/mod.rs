@@ -12,6 +12,7 @@ mod liveness;
 mod membership;
 mod office;
 mod planner;
+mod roots;
 
 pub use balance::Advice;
 pub use balance::Balance;

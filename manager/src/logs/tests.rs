@@ -79,6 +79,7 @@ async fn request(agent: &mut Agent) -> wire::LogRequest {
             ToAgent::Assignments(_)
             | ToAgent::Welcome(_)
             | ToAgent::Standing(_)
+            | ToAgent::Certificates(_)
             | ToAgent::Move(_) => {}
             ToAgent::LogCancel(cancel) => panic!("{cancel:?} before the request"),
         }

@@ -102,6 +102,7 @@ impl World {
             description: Some((&node.description).into()),
             data_addr: node.data_addr.to_string(),
             advertise_addr: String::new(),
+            proof: None,
         };
         let pinned = JoinToken::parse(&self.token).unwrap().root();
         let mut ca = CaClient::new(enrol_channel(self.addr, pinned));

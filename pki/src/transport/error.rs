@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use rustls::AlertDescription;
 
 use crate::Refusal;
+use crate::when::apart;
 use crate::when::show;
 
 /// Why a connection to another node did not come about.
@@ -56,8 +57,9 @@ pub enum ConnectError {
     },
     /// This node's own certificate ran out, so that nobody would accept it.
     #[error(
-        "this node's certificate expired at {}, and it is {} here: correct the clock, or join again with a token",
-        show(.not_after), show(.now)
+        "this node's certificate expired at {}, and it is {} here, {} later: correct the clock, or renew it with \
+         \"weft cluster join --token TOKEN MANAGER:2377\" on this node, which keeps its identity and tasks",
+        show(.not_after), show(.now), apart(.not_after, .now)
     )]
     OwnCertificateExpired {
         /// This node's clock.

@@ -18,6 +18,16 @@ pub(crate) async fn raw_handshake(
     raw_handshake_from([127, 0, 0, 1], node, client, versions).await
 }
 
+/// The same with a cryptography of one's own.
+pub(crate) async fn raw_handshake_with(
+    provider: rustls::crypto::CryptoProvider,
+    node: &Node,
+    client: Option<&weft_pki::Credentials>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    shake([127, 0, 0, 1], provider, node, client, versions).await
+}
+
 /// The same from another address of this machine.
 pub(crate) async fn raw_handshake_from(
     from: [u8; 4],
@@ -25,7 +35,18 @@ pub(crate) async fn raw_handshake_from(
     client: Option<&weft_pki::Credentials>,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    shake(from, provider, node, client, versions).await
+}
+
+async fn shake(
+    from: [u8; 4],
+    provider: rustls::crypto::CryptoProvider,
+    node: &Node,
+    client: Option<&weft_pki::Credentials>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let provider = Arc::new(provider);
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions)
         .unwrap()

@@ -18,6 +18,7 @@ use crate::name::Name;
 use crate::object::Cluster;
 use crate::object::ClusterSettings;
 use crate::object::Data;
+use crate::object::Fingerprint;
 use crate::object::IssuedToken;
 use crate::object::JobRun;
 use crate::object::KeyEpoch;
@@ -29,10 +30,13 @@ use crate::object::MaterialVersion;
 use crate::object::Meta;
 use crate::object::Network;
 use crate::object::Node;
+use crate::object::NodeCertificate;
 use crate::object::NodeDescription;
 use crate::object::NodeState;
 use crate::object::NodeStatus;
 use crate::object::PendingNode;
+use crate::object::RootRotation;
+use crate::object::RotationStage;
 use crate::object::Service;
 use crate::object::UpdateState;
 use crate::object::UpdateStatus;
@@ -186,11 +190,16 @@ pub(super) fn settings() -> impl Strategy<Value = ClusterSettings> {
 }
 
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
-    let unlock_key = proptest::option::of(any::<[u8; 32]>().prop_map(Into::into));
+    let unlock_key = option::of(any::<[u8; 32]>().prop_map(Into::into));
     let secrets = (any::<Vec<u8>>(), text(), text(), text(), unlock_key);
-    let counts = (any::<u64>(), any::<u64>());
-    (meta(), cluster_id(), secrets, counts, settings()).prop_map(
-        |(meta, id, secrets, (next_raft_id, keys_wanted), settings)| Cluster {
+    let rest = (
+        any::<u64>(),
+        any::<u64>(),
+        settings(),
+        option::of(rotation()),
+    );
+    (meta(), cluster_id(), secrets, rest).prop_map(
+        |(meta, id, secrets, (next_raft_id, keys_wanted, settings, rotation))| Cluster {
             meta,
             id,
             root_certificate: secrets.0,
@@ -200,9 +209,37 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
             unlock_key: secrets.4,
             next_raft_id,
             settings,
+            rotation,
             keys_wanted,
         },
     )
+}
+
+fn rotation() -> impl Strategy<Value = RootRotation> {
+    let stage = select(vec![
+        RotationStage::Spreading,
+        RotationStage::Issuing,
+        RotationStage::Returning,
+    ]);
+    let (certificate, cross) = (any::<Vec<u8>>(), any::<Vec<u8>>());
+    (stage, certificate, text(), cross, at()).prop_map(
+        |(stage, certificate, key, cross, started)| RootRotation {
+            stage,
+            certificate,
+            key,
+            cross,
+            started,
+        },
+    )
+}
+
+fn certificate() -> impl Strategy<Value = NodeCertificate> {
+    let print = || any::<[u8; 32]>().prop_map(Fingerprint::from_bytes);
+    (print(), vec(print(), 0..3), at()).prop_map(|(issuer, trusted, not_after)| NodeCertificate {
+        issuer,
+        trusted,
+        not_after,
+    })
 }
 
 pub(super) fn node_spec() -> impl Strategy<Value = NodeSpec> {
@@ -280,10 +317,15 @@ pub(super) fn node() -> impl Strategy<Value = Node> {
     });
     let manager =
         (any::<u64>(), socket()).prop_map(|(raft_id, addr)| ManagerStatus { raft_id, addr });
-    let said = (node_spec(), description(), status);
+    let said = (
+        node_spec(),
+        description(),
+        status,
+        option::of(certificate()),
+    );
     let rest = (option::of(manager), option::of(tunnel_key()));
     (meta(), node_id(), said, number(), ip(), rest).prop_map(
-        |(meta, id, (spec, description, status), number, data_addr, (manager, tunnel_key))| Node {
+        |(meta, id, (spec, description, status, certificate), number, data_addr, rest)| Node {
             meta,
             id,
             spec,
@@ -291,8 +333,9 @@ pub(super) fn node() -> impl Strategy<Value = Node> {
             status,
             number,
             data_addr,
-            manager,
-            tunnel_key,
+            manager: rest.0,
+            certificate,
+            tunnel_key: rest.1,
         },
     )
 }

@@ -1,6 +1,7 @@
 //! The cluster itself.
 
 use crate::convert::ConvertError;
+use crate::convert::certificate;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::limits::INGRESS_PREFIXES;
@@ -26,6 +27,7 @@ impl From<&Cluster> for wire::Cluster {
             manager_token: cluster.manager_token.clone(),
             next_raft_id: cluster.next_raft_id,
             settings: Some((&cluster.settings).into()),
+            rotation: cluster.rotation.as_ref().map(Into::into),
             keys_wanted: cluster.keys_wanted,
             unlock_key: cluster
                 .unlock_key
@@ -46,6 +48,11 @@ pub(super) fn read(wire: wire::Cluster) -> Result<Cluster, ConvertError> {
         manager_token: wire.manager_token,
         next_raft_id: wire.next_raft_id,
         settings: read_settings(settings).map_err(|e| e.within("settings"))?,
+        rotation: wire
+            .rotation
+            .map(certificate::read_rotation)
+            .transpose()
+            .map_err(|e| e.within("rotation"))?,
         keys_wanted: wire.keys_wanted,
         unlock_key: read_unlock_key(wire.unlock_key)?,
     })

@@ -6,6 +6,7 @@
 mod assignment;
 mod audit;
 mod batch;
+mod certificate;
 mod cluster;
 mod command;
 mod enums;

@@ -2,6 +2,7 @@
 
 use crate::addr::NodeNumber;
 use crate::convert::ConvertError;
+use crate::convert::certificate;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::key_ring;
@@ -28,6 +29,7 @@ impl From<&Node> for wire::Node {
             number: node.number.get().into(),
             data_addr: node.data_addr.to_string(),
             manager: node.manager.as_ref().map(Into::into),
+            certificate: node.certificate.as_ref().map(Into::into),
             tunnel_key: node
                 .tunnel_key
                 .map(|key| key.as_bytes().to_vec())
@@ -53,6 +55,11 @@ pub(super) fn read(wire: wire::Node) -> Result<Node, ConvertError> {
             .map(read_manager)
             .transpose()
             .map_err(|e| e.within("manager"))?,
+        certificate: wire
+            .certificate
+            .map(certificate::read)
+            .transpose()
+            .map_err(|e| e.within("certificate"))?,
         tunnel_key: match wire.tunnel_key.as_slice() {
             [] => None,
             bytes => Some(key_ring::tunnel_key("tunnel_key", bytes)?),

@@ -2,6 +2,7 @@
 
 use crate::id::ClusterId;
 use crate::object::Meta;
+use crate::object::RootRotation;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct Cluster {
     pub unlock_key: Option<Zeroizing<[u8; 32]>>,
     /// What people can set.
     pub settings: ClusterSettings,
+    /// A change of the root that is under way.
+    pub rotation: Option<RootRotation>,
     /// Somebody asked for a key of the data plane of this number or a greater one; 0: nobody did.
     pub keys_wanted: u64,
 }
@@ -43,6 +46,7 @@ impl fmt::Debug for Cluster {
             .field("id", &self.id)
             .field("next_raft_id", &self.next_raft_id)
             .field("settings", &self.settings)
+            .field("rotation", &self.rotation)
             .field("keys_wanted", &self.keys_wanted)
             .finish_non_exhaustive()
     }

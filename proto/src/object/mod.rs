@@ -1,5 +1,6 @@
 //! The objects of the cluster's state.
 
+mod certificate;
 mod cluster;
 mod join_token;
 mod key_ring;
@@ -11,6 +12,11 @@ mod service;
 mod task;
 mod user;
 
+pub use certificate::Fingerprint;
+pub use certificate::NodeCertificate;
+pub use certificate::ParseFingerprintError;
+pub use certificate::RootRotation;
+pub use certificate::RotationStage;
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
 pub use join_token::IssuedToken;

@@ -4,6 +4,7 @@ use crate::addr::NodeNumber;
 use crate::id::NodeId;
 use crate::key::TunnelKey;
 use crate::object::Meta;
+use crate::object::NodeCertificate;
 use crate::spec::Constraint;
 use crate::spec::Generic;
 use crate::spec::NodeSpec;
@@ -35,6 +36,9 @@ pub struct Node {
     pub data_addr: IpAddr,
     /// Present on managers.
     pub manager: Option<ManagerStatus>,
+    /// What it proves its identity with; absent until it was heard.
+    #[serde(default)]
+    pub certificate: Option<NodeCertificate>,
     /// What other nodes encrypt to it with; `None`: its agent told none.
     pub tunnel_key: Option<TunnelKey>,
 }

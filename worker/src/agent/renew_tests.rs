@@ -55,6 +55,7 @@ impl Ca for FakeCa {
         Ok(Response::new(wire::RenewResponse {
             chain_der,
             role: wire::NodeRole::Worker.into(),
+            certificates: None,
         }))
     }
 }
@@ -97,6 +98,7 @@ async fn an_ageing_certificate_is_renewed_kept_and_used_although_a_manager_is_do
             Endpoint::from_shared(uri).unwrap().connect_lazy()
         }),
         asked: Arc::default(),
+        policy: watch::Sender::new(None),
         seed: 1,
     };
     let stop = CancellationToken::new();
@@ -138,6 +140,7 @@ async fn a_fresh_certificate_is_renewed_at_once_when_that_is_asked_for() {
             Endpoint::from_shared(uri).unwrap().connect_lazy()
         }),
         asked: asked.clone(),
+        policy: watch::Sender::new(None),
         seed: 1,
     };
     let stop = CancellationToken::new();

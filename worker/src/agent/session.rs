@@ -6,6 +6,7 @@ use crate::agent::Standing;
 use crate::agent::Verdict;
 use crate::agent::judge;
 use crate::agent::logs::Logs;
+use crate::agent::renew::learn;
 use crate::agent::words;
 use crate::desired::Desired;
 use std::net::SocketAddr;
@@ -24,8 +25,10 @@ use tonic::Streaming;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
+use weft_pki::Policy;
 use weft_proto::assignment::Assignments;
 use weft_proto::convert::ConvertError;
+use weft_proto::object::NodeCertificate;
 use weft_proto::wire;
 use weft_proto::wire::agent_message::Kind as Up;
 use weft_proto::wire::dispatcher_client::DispatcherClient;
@@ -163,6 +166,8 @@ impl<'a> Session<'a> {
     async fn try_hold(&mut self, addr: SocketAddr) -> Result<std::convert::Infallible, Ended> {
         let (up, queue) = mpsc::channel(QUEUE);
         send(&up, self.hello()).await?;
+        let mut holds = self.agent.holds.clone();
+        send(&up, certificate(&mut holds)).await?;
         let channel = (self.agent.dial)(addr);
         let mut client = DispatcherClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         let begin = async {
@@ -216,6 +221,7 @@ impl<'a> Session<'a> {
                     outbox.mark_unchanged();
                     self.report(&outbox, &up).await?;
                 }
+                Ok(()) = holds.changed() => send(&up, certificate(&mut holds)).await?,
                 _ = resend.tick() => {
                     self.sent.clear();
                     self.report(&outbox, &up).await?;
@@ -262,6 +268,18 @@ impl<'a> Session<'a> {
                     self.agent
                         .told
                         .send_if_modified(|told| told.learn(standing));
+                }
+                Ok(())
+            }
+            Some(Down::Certificates(policy)) => {
+                match Policy::read(policy) {
+                    Ok(policy) => {
+                        let policies = &self.agent.policy;
+                        policies.send_if_modified(|known| learn(known, policy));
+                    }
+                    Err(error) => {
+                        warn!(%error, "a manager's word on certificates is not understood")
+                    }
                 }
                 Ok(())
             }
@@ -387,6 +405,7 @@ async fn welcome(down: &mut Streaming<wire::ManagerMessage>) -> Result<wire::Wel
             | Down::LogRequest(_)
             | Down::LogCancel(_)
             | Down::Standing(_)
+            | Down::Certificates(_)
             | Down::Move(_),
         )
         | None => Err(Ended::NoWelcome),
@@ -397,6 +416,10 @@ fn heartbeat(applied: &watch::Receiver<u64>) -> Up {
     Up::Heartbeat(wire::Heartbeat {
         applied_revision: *applied.borrow(),
     })
+}
+
+fn certificate(holds: &mut watch::Receiver<NodeCertificate>) -> Up {
+    Up::Certificate((&*holds.borrow_and_update()).into())
 }
 
 fn heartbeat_period(welcome: &wire::Welcome) -> Duration {

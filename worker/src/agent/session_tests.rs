@@ -25,6 +25,7 @@ use weft_proto::assignment::Assignment;
 use weft_proto::assignment::EpochsRecord;
 use weft_proto::assignment::TunnelRecord;
 use weft_proto::key::SecretKey;
+use weft_proto::object::Fingerprint;
 use weft_proto::task_state::TaskState;
 
 struct Node {
@@ -35,6 +36,15 @@ struct Node {
     told: watch::Sender<Told>,
     keys: watch::Sender<Arc<KeyTable>>,
     _end: tokio_util::sync::DropGuard,
+}
+
+/// Any certificate.
+fn holds(n: u8) -> NodeCertificate {
+    NodeCertificate {
+        issuer: Fingerprint::from_bytes([n; 32]),
+        trusted: vec![Fingerprint::from_bytes([n; 32])],
+        not_after: weft_proto::time::Timestamp::from_millis(7),
+    }
 }
 
 impl Node {
@@ -63,6 +73,8 @@ impl Node {
             outbox: outbox_rx,
             applied: applied_rx,
             told: told.clone(),
+            holds: watch::channel(holds(1)).1,
+            policy: watch::Sender::new(None),
             runtime: runtime.clone(),
             seed: 1,
         };

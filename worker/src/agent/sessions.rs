@@ -29,8 +29,10 @@ use tonic::transport::Channel;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
+use weft_pki::Policy;
 use weft_proto::NodeId;
 use weft_proto::key::TunnelKey;
+use weft_proto::object::NodeCertificate;
 use weft_proto::object::NodeDescription;
 use weft_proto::wire;
 
@@ -77,6 +79,10 @@ pub struct Agent {
     pub applied: watch::Receiver<u64>,
     /// What managers say this node is.
     pub told: watch::Sender<Told>,
+    /// What this node proves its identity with.
+    pub holds: watch::Receiver<NodeCertificate>,
+    /// What managers say that should be.
+    pub policy: watch::Sender<Option<Policy>>,
     /// Where output of tasks is read.
     pub runtime: Arc<dyn Runtime>,
     /// Seed of the order of managers and of pauses.

@@ -1,5 +1,6 @@
 //! The calls over a store in memory.
 
+mod ca;
 mod cluster;
 mod keys;
 mod logs;

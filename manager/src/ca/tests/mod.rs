@@ -4,6 +4,7 @@ mod founding;
 mod issue;
 mod over_tls;
 mod pending;
+mod reattest;
 mod renew;
 mod tokens;
 
@@ -109,6 +110,7 @@ impl House {
                 Role::Manager => format!("{}:2377", node.data_addr),
                 Role::Worker => String::new(),
             },
+            proof: None,
         }
     }
 

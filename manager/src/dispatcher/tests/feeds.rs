@@ -145,7 +145,9 @@ fn secrets(told: &Assignments) -> Vec<String> {
         | Assignment::Endpoint(_)
         | Assignment::Service(_)
         | Assignment::Published(_)
-        | Assignment::Peer(_) => None,
+        | Assignment::Peer(_)
+        | Assignment::Tunnel(_)
+        | Assignment::Epochs(_) => None,
     });
     records
         .map(|data| String::from_utf8(data.bytes().to_vec()).unwrap())

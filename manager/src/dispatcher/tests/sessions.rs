@@ -284,6 +284,49 @@ async fn when_the_manager_stops_agents_are_told_at_once() {
         .unwrap();
 }
 
+fn certificate(n: u8) -> FromAgent {
+    FromAgent::Certificate(wire::NodeCertificate {
+        issuer_sha256: vec![n; 32],
+        trusted_sha256: vec![vec![n; 32]],
+        not_after_ms: 7,
+    })
+}
+
+#[tokio::test]
+async fn what_a_node_holds_is_written_down_and_it_is_told_what_it_should_hold() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, _, _) = bed.session(&node(2)).await;
+    let held = |bed: &Bed| {
+        let view = bed.fake.store.view();
+        let node = view.node(node_id(2)).unwrap();
+        node.certificate
+            .as_ref()
+            .map(|held| held.issuer.as_bytes()[0])
+    };
+    for n in [5, 6] {
+        agent.say(certificate(n)).await;
+        eventually("it is written down", || held(&bed) == Some(n)).await;
+    }
+    let proposals = bed.fake.proposals();
+    let policy = loop {
+        if let ToAgent::Certificates(policy) = agent.hear().await {
+            break policy;
+        }
+    };
+    assert_eq!(policy.trusted_der, [vec![1]]);
+    // Said again, to this manager or another one, it is nothing new.
+    agent.say(certificate(6)).await;
+    let (mut again, _, _) = bed.session(&node(2)).await;
+    again.say(certificate(6)).await;
+    loop {
+        if let ToAgent::Certificates(policy) = again.hear().await {
+            assert_eq!(policy.ttl_ms, 24 * 3_600_000);
+            break;
+        }
+    }
+    assert_eq!(bed.fake.proposals(), proposals);
+}
+
 /// The hello of an agent that drew this number.
 fn hello_of(node: &Node, instance: u64) -> FromAgent {
     let FromAgent::Hello(hello) = hello(node) else {

@@ -10,6 +10,8 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Layer;
 use weft_proto::spec::Availability;
+use weft_proto::time::Clock;
+use weft_proto::time::SystemClock;
 use weft_proto::wire;
 use weft_proto::wire::control_client::ControlClient;
 
@@ -26,6 +28,7 @@ const READS: &[&str] = &[
     "Control/StateHash",
     "Control/Backup",
     "Control/ListAudit",
+    "Control/GetCa",
     "Control/GetKeys",
     "Control/ListUsers",
     "Control/ListSecrets",
@@ -54,6 +57,11 @@ const CHANGES: &[(&str, &str)] = &[
         "Control/UpdateKeys",
         "keys of encrypted networks: a new one now, a new one every 60s",
     ),
+    (
+        "Control/UpdateCluster",
+        "set the life of certificates to 3600 s",
+    ),
+    ("Control/RotateCa", "began a change of the root"),
     ("Control/CreateUser", "created user alice"),
     (
         "Control/RenewUser",
@@ -193,6 +201,16 @@ async fn change_everything(world: &World) {
         ..wire::UpdateKeysRequest::default()
     };
     socket.update_keys(keys).await.unwrap();
+    let cluster = wire::UpdateClusterRequest {
+        certificate_ttl_ms: Some(3_600_000),
+        ..wire::UpdateClusterRequest::default()
+    };
+    socket.update_cluster(cluster).await.unwrap();
+    let root = wire::RotateCaRequest {
+        at_ms: SystemClock.timestamp().as_millis(),
+        ..wire::RotateCaRequest::default()
+    };
+    socket.rotate_ca(root).await.unwrap();
     change_people(world, &mut socket).await;
     change_materials(&mut socket).await;
 }
