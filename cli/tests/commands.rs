@@ -8,6 +8,7 @@ use fake::Fake;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
+use weft_proto::wire;
 use weft_rig::contract;
 
 /// What a run of the program left behind.
@@ -121,6 +122,76 @@ fn init_says_how_others_join_and_works_without_cluster() {
 }
 
 #[test]
+fn a_token_for_a_purpose_is_made_listed_and_removed() {
+    let fake = Fake::start();
+    let text = ok(
+        &fake,
+        &[
+            "cluster",
+            "join-token",
+            "create",
+            "--role",
+            "manager",
+            "--ttl",
+            "1h",
+            "--uses",
+            "2",
+            "--label",
+            "zone=a",
+            "--approve",
+            "--name",
+            "rack 7",
+        ],
+    );
+    assert!(
+        text.contains("join --token told-once 192.0.2.1:2377"),
+        "{text}"
+    );
+    assert!(text.contains("shown this once"), "{text}");
+    // The short form, and only the token.
+    let short = ["cluster", "join-token", "worker", "--ttl", "30m", "-q"];
+    assert_eq!(ok(&fake, &short), "told-once\n");
+    let made = fake.memory.lock().unwrap().tokens.clone();
+    assert_eq!(
+        (made[0].role(), made[1].role()),
+        (wire::NodeRole::Manager, wire::NodeRole::Worker)
+    );
+    assert_eq!((made[0].uses_left, made[1].uses_left), (Some(2), None));
+    assert!(made[0].approve && made[0].name == "rack 7" && made[0].labels[0].key == "zone");
+    let rows = json(&fake, &["cluster", "join-token", "ls", "--format", "json"]);
+    assert_eq!(rows[0]["name"], "rack 7");
+    assert!(!rows.to_string().contains("sha256"), "{rows}");
+    let ids = ok(&fake, &["cluster", "join-token", "ls", "-q"]);
+    let ids: Vec<&str> = ids.lines().collect();
+    assert_eq!(ids, [made[0].id.as_str(), made[1].id.as_str()]);
+    ok(&fake, &["cluster", "join-token", "rm", ids[0], ids[1]]);
+    assert!(ok(&fake, &["cluster", "join-token", "ls"]).contains("standing token"));
+    assert_eq!(
+        json(&fake, &["cluster", "join-token", "ls", "--format", "json"]),
+        Value::Array(Vec::new())
+    );
+}
+
+#[test]
+fn who_waits_to_be_let_in_reads_for_what_and_asks_again() {
+    let fake = Fake::start();
+    fake.memory.lock().unwrap().waits = 2;
+    let run = weft(&fake.socket(), &["join", "--token", "tok", "192.0.2.1"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(
+        run.err.matches("waits to be let into the cluster").count(),
+        1,
+        "{run:?}"
+    );
+    assert!(run.err.contains("weft node accept"), "{run:?}");
+    assert!(run.out.contains("joined the cluster"), "{run:?}");
+    assert_eq!(ok(&fake, &["node", "accept", "n7"]), "n7\n");
+    assert_eq!(ok(&fake, &["node", "reject", "n8"]), "n8\n");
+    let decided = fake.memory.lock().unwrap().decided.clone();
+    assert_eq!(decided, [("n7".to_owned(), true), ("n8".to_owned(), false)]);
+}
+
+#[test]
 fn a_service_lives_its_life() {
     let fake = Fake::start();
     ok(&fake, &["network", "create", "net"]);
@@ -215,7 +286,9 @@ fn what_servers_refuse_is_shown_in_their_words_only() {
     );
     assert!(refused(&fake, "service ps ghost").contains("there is no service \"ghost\""));
     assert!(refused(&fake, "node inspect n9").contains("there is no node \"n9\""));
-    assert!(refused(&fake, "network create --opt encrypted=true n").contains("later release"));
+    assert!(
+        refused(&fake, "network create --opt encrypted=maybe n").contains("neither yes nor no")
+    );
     assert!(fake.memory.lock().unwrap().networks.is_empty());
     fake.memory.lock().unwrap().worker = true;
     assert!(refused(&fake, "node ls").contains("there is one at 192.0.2.9:2377"));
@@ -238,6 +311,12 @@ fn command_lines_that_make_no_sense_end_with_code_two() {
         "network create --subnet 10.0.0.0/33 n",
         "cluster join 192.0.2.1:2377",
         "cluster join-token boss",
+        "cluster join-token",
+        "cluster join-token worker --rotate --ttl 1h",
+        "cluster join-token worker --uses 0",
+        "cluster join-token worker --ttl 0",
+        "cluster join-token create --ttl 1h",
+        "node accept",
         "service scale web",
     ] {
         let run = weft(nowhere, &line.split_whitespace().collect::<Vec<_>>());

@@ -200,6 +200,7 @@ fn cluster() -> Cluster {
         manager_token: "m".to_owned(),
         next_raft_id: 2,
         settings,
+        keys_wanted: 0,
     }
 }
 
@@ -213,6 +214,7 @@ fn network() -> Network {
             subnet: None,
             internal: false,
             attachable: false,
+            encrypted: false,
         },
         vni: Vni::try_from(4097).unwrap(),
         subnet: "10.0.0.0/12".parse().unwrap(),
@@ -240,6 +242,7 @@ fn node(n: u16) -> Node {
             },
             runtimes: vec![Runtime::Process],
             generic: Generic::new(),
+            encrypts: false,
         },
         status: NodeStatus {
             state: NodeState::Ready,
@@ -249,6 +252,7 @@ fn node(n: u16) -> Node {
         number: NodeNumber::try_from(n).unwrap(),
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 168, high, low)),
         manager: None,
+        tunnel_key: None,
     }
 }
 

@@ -13,6 +13,8 @@ use weft_proto::TaskId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
 use weft_proto::defaults;
+use weft_proto::key::SecretKey;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::*;
 use weft_proto::spec::*;
 use weft_proto::task_state::DesiredState;
@@ -86,6 +88,7 @@ pub(crate) fn cluster() -> Cluster {
         manager_token: "m".to_owned(),
         next_raft_id: 2,
         settings: defaults::settings(),
+        keys_wanted: 0,
     }
 }
 
@@ -110,6 +113,7 @@ pub(crate) fn node(n: u16) -> Node {
             },
             runtimes: vec![Runtime::Process],
             generic: std::collections::BTreeMap::new(),
+            encrypts: false,
         },
         status: NodeStatus {
             state: NodeState::Ready,
@@ -119,6 +123,27 @@ pub(crate) fn node(n: u16) -> Node {
         number: NodeNumber::try_from(n).unwrap(),
         data_addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, u8::try_from(n).unwrap())),
         manager: None,
+        tunnel_key: None,
+    }
+}
+
+/// The public key of node `n`.
+pub(crate) fn tunnel_key(n: u16) -> TunnelKey {
+    TunnelKey::try_from([n.to_be_bytes(); 16].concat().as_slice()).unwrap()
+}
+
+/// A ring of keys, each different from the others.
+pub(crate) fn key_ring(epochs: &[(u8, KeyPhase)]) -> KeyRing {
+    let epoch = |(number, phase): &(u8, KeyPhase)| KeyEpoch {
+        number: u64::from(*number),
+        key: SecretKey::new([200 - *number; 32]),
+        born: Timestamp::default(),
+        phase: *phase,
+        since: Timestamp::default(),
+    };
+    KeyRing {
+        meta: Meta::default(),
+        epochs: epochs.iter().map(epoch).collect(),
     }
 }
 
@@ -132,6 +157,7 @@ pub(crate) fn network(n: u8) -> Network {
             subnet: None,
             internal: false,
             attachable: false,
+            encrypted: false,
         },
         vni: Vni::try_from(4096 + u32::from(n)).unwrap(),
         subnet: format!("10.0.{n}.0/24").parse().unwrap(),

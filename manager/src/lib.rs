@@ -10,6 +10,7 @@ pub mod consensus;
 pub mod departure;
 pub mod dispatcher;
 pub mod entropy;
+pub mod keys;
 pub mod leader;
 pub mod logs;
 pub mod managers;

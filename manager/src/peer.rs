@@ -86,6 +86,13 @@ impl Peer for PeerService {
         self.liveness.heard(&request.into_inner().heard, now);
         Ok(Response::new(wire::PresenceResponse {
             answering: answering(&status, now).into_iter().collect(),
+            keys_awaited: self
+                .liveness
+                .keys_awaited()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            refused: self.liveness.refused(now),
         }))
     }
 

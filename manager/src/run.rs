@@ -69,6 +69,9 @@ use weft_raft::RaftNode;
 /// A message between managers: the largest command and its envelope.
 const MAX_MESSAGE: usize = 8 << 20;
 
+/// A request to join or to renew: ten times what an honest one has.
+const MAX_CA_MESSAGE: usize = 64 << 10;
+
 /// What a manager is started with.
 pub struct ManagerConfig {
     /// This node.
@@ -203,10 +206,16 @@ impl Manager {
             config.clock.clone(),
             config.entropy.clone(),
         );
-        let group = Arc::new(Group::new(raft.clone(), proposer.clone(), store.clone()));
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());
+        let group = Group::new(
+            raft.clone(),
+            proposer.clone(),
+            store.clone(),
+            liveness.clone(),
+        );
+        let group = Arc::new(group);
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             proposer: proposer.clone(),
@@ -219,6 +228,7 @@ impl Manager {
         let control = ControlService::new(
             proposer.clone(),
             config.entropy.clone(),
+            config.clock.clone(),
             Arc::new(ClusterLogs::new(broker.clone(), group.clone())),
             group.clone(),
             Replica::new(&store, &stop),
@@ -240,7 +250,7 @@ impl Manager {
             .add_service(raft.service())
             .add_service(peer_server(peer))
             .add_service(dispatcher.service())
-            .add_service(CaServer::new(ca))
+            .add_service(CaServer::new(ca).max_decoding_message_size(MAX_CA_MESSAGE))
             .add_service(MembershipServer::new(membership))
             .add_service(control.clone())
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use aws_lc_rs::digest;
 use aws_lc_rs::rand;
 use rcgen::CertificateParams;
 use rcgen::CertificateSigningRequestParams;
@@ -19,6 +20,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject;
 use weft_proto::ClusterId;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 use crate::EntropyError;
 use crate::NodeIdentity;
@@ -170,6 +173,28 @@ fn certify(
         leaf.der().clone(),
         root.cert().der().clone(),
     ]))
+}
+
+/// Whether `request` can be answered at all: it is whole, signed by its own key, and for a key of
+/// the kind that nodes have.
+pub fn check_request(request: &[u8]) -> Result<(), IssueError> {
+    requested_key(request).map(drop)
+}
+
+/// Bits that stand for the key in `request`: the same for every request with this key. `None`: it
+/// is no request. The signature is not checked, so this proves nothing; [`issue`] checks it.
+pub fn requested_key_bits(request: &[u8]) -> Option<u128> {
+    if request.len() > MAX_REQUEST_BYTES {
+        return None;
+    }
+    let (_, request) = X509CertificationRequest::from_der(request).ok()?;
+    let key = request.certification_request_info.subject_pki;
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"weft requested key 1\0");
+    context.update(&key.subject_public_key.data);
+    let digest = context.finish();
+    let first = digest.as_ref().iter().take(16);
+    Some(first.fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
 }
 
 fn requested_key(request: &[u8]) -> Result<rcgen::PublicKey, IssueError> {

@@ -5,6 +5,7 @@ use std::fmt;
 use aws_lc_rs::constant_time;
 use aws_lc_rs::digest;
 use aws_lc_rs::rand;
+use weft_proto::JoinTokenId;
 use weft_proto::Role;
 use zeroize::Zeroize;
 use zeroize::ZeroizeOnDrop;
@@ -36,6 +37,17 @@ impl TokenSecret {
     /// Takes over a secret that came over the wire; `None` for a wrong length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// What a token with this secret is called: so it is found without comparing secrets. Tells
+    /// nothing about the secret, nor about what it is verified by.
+    pub fn id(&self) -> JoinTokenId {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"weft join token id 1\0");
+        context.update(&self.0);
+        let digest = context.finish();
+        let first = digest.as_ref().iter().take(16);
+        JoinTokenId::from_entropy(first.fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
     }
 
     /// The bytes, for sending them to a manager whose root was checked.
@@ -112,6 +124,13 @@ mod tests {
         let two = TokenSecret::random().unwrap();
         assert_ne!(one.as_bytes(), two.as_bytes());
         assert!(!TokenVerifier::of(Role::Worker, &one).verify(&two));
+    }
+
+    #[test]
+    fn a_token_is_called_after_its_secret_and_after_nothing_else() {
+        let secret = TokenSecret::random().unwrap();
+        assert_eq!(secret.id(), secret.clone().id());
+        assert_ne!(secret.id(), TokenSecret::random().unwrap().id());
     }
 
     #[test]

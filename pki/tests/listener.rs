@@ -19,9 +19,11 @@ use common::live;
 use common::now;
 use common::raw::alert;
 use common::raw::raw_handshake;
+use common::raw::raw_handshake_from;
 use common::root;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use weft_pki::Expect;
 use weft_pki::channel;
@@ -108,9 +110,13 @@ async fn strangers_without_certificate_cannot_take_the_places_of_nodes() {
     let mut strangers = Vec::new();
     while let Ok(stranger) = raw_handshake(&manager, None, tls13).await {
         strangers.push(stranger);
-        assert!(strangers.len() <= 256, "no bound");
+        assert!(strangers.len() <= 64, "no bound");
     }
-    assert_eq!(strangers.len(), 256);
+    assert_eq!(strangers.len(), 64);
+    // One from elsewhere still finds a place.
+    raw_handshake_from([127, 0, 0, 9], &manager, None, tls13)
+        .await
+        .unwrap();
     let worker = live(credentials(&root, Role::Worker, 20));
     let channel = channel(manager.addr, worker, Expect::any_manager());
     call(&channel).await.unwrap();
@@ -125,6 +131,90 @@ async fn strangers_without_certificate_cannot_take_the_places_of_nodes() {
     tokio::time::timeout(Duration::from_secs(30), again)
         .await
         .expect("a free place");
+}
+
+/// A TCP connection from one of the loopback's sixteen million addresses.
+async fn connect_from(from: [u8; 4], to: std::net::SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(to).await
+}
+
+#[tokio::test]
+async fn a_flood_of_half_open_handshakes_from_many_addresses_shuts_nobody_out() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let addr = manager.addr;
+    let opened = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let mut floods = tokio::task::JoinSet::new();
+    for host in 1..=8 {
+        let opened = opened.clone();
+        floods.spawn(async move {
+            let mut open = std::collections::VecDeque::new();
+            loop {
+                if let Ok(mut stream) = connect_from([127, 0, 1, host], addr).await {
+                    // The beginning of a ClientHello that never ends.
+                    let _ = stream.write_all(&[0x16, 3, 1, 2, 0, 1]).await;
+                    open.push_back(stream);
+                    opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+                // Each flood holds some hundreds open, more than there are places in all.
+                if open.len() > 300 {
+                    open.pop_front();
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let count = || opened.load(std::sync::atomic::Ordering::Relaxed);
+    while count() < 1_000 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for number in 0..5 {
+        let worker = live(credentials(&root, Role::Worker, 20 + number));
+        let channel = channel(addr, worker, Expect::any_manager());
+        let served = async {
+            // An honest client may have to try again; it does so by itself.
+            while call(&channel).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let served = tokio::time::timeout(Duration::from_secs(30), served);
+        served.await.expect("an honest client is served");
+    }
+    println!("{} half-open handshakes, 5 honest clients served", count());
+}
+
+#[tokio::test]
+async fn a_stranger_that_sends_giant_frames_is_cut() {
+    let root = root(1);
+    let manager = Node::start(credentials(&root, Role::Manager, 10)).await;
+    let tls13 = &[&rustls::version::TLS13];
+    let mut stranger = raw_handshake(&manager, None, tls13).await.unwrap();
+    stranger
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    // SETTINGS, then PINGs without end: legal frames, of which nobody needs so many.
+    stranger
+        .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+        .await
+        .unwrap();
+    let mut ping = vec![0, 0, 8, 6, 0, 0, 0, 0, 0];
+    ping.extend([7; 8]);
+    let pings = ping.repeat(64);
+    let mut sent = 0_usize;
+    while stranger.write_all(&pings).await.is_ok() {
+        sent += pings.len();
+        assert!(sent < 64 << 20, "no bound");
+        tokio::task::yield_now().await;
+    }
+    // A node with a certificate is not counted.
+    let worker = live(credentials(&root, Role::Worker, 20));
+    let channel = channel(manager.addr, worker, Expect::any_manager());
+    for _ in 0..2_000 {
+        call(&channel).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::key::SecretKey;
+use crate::key::TunnelKey;
 use crate::name::Name;
 use crate::object::Data;
 use crate::object::Task;
@@ -15,6 +17,7 @@ use crate::spec::MaterialName;
 use crate::spec::Protocol;
 use ipnet::IpNet;
 use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -36,6 +39,10 @@ pub enum Assignment {
     Peer(PeerRecord),
     /// A secret or config that one of its tasks finds as a file.
     Material(MaterialRecord),
+    /// Another node on an encrypted network that one of its tasks attaches to.
+    Tunnel(TunnelRecord),
+    /// Which keys of its tunnels count.
+    Epochs(EpochsRecord),
 }
 
 /// Which piece.
@@ -55,6 +62,10 @@ pub enum AssignmentKey {
     Peer(NodeId),
     /// A version of a secret or config.
     Material(MaterialId, u64),
+    /// The tunnel to a node.
+    Tunnel(NodeId),
+    /// Which keys of tunnels count.
+    Epochs,
 }
 
 impl Assignment {
@@ -74,6 +85,8 @@ impl Assignment {
             }
             Assignment::Peer(peer) => AssignmentKey::Peer(peer.node),
             Assignment::Material(record) => AssignmentKey::Material(record.id, record.version),
+            Assignment::Tunnel(tunnel) => AssignmentKey::Tunnel(tunnel.node),
+            Assignment::Epochs(_) => AssignmentKey::Epochs,
         }
     }
 }
@@ -91,6 +104,8 @@ pub struct NetworkRecord {
     pub subnet: IpNet,
     /// No way out of the cluster.
     pub internal: bool,
+    /// Encrypted between nodes: a node that cannot do that must not carry it.
+    pub encrypted: bool,
 }
 
 /// A task on a network, wherever it runs.
@@ -183,6 +198,28 @@ pub struct MaterialRecord {
     pub template: bool,
     /// The bytes.
     pub data: Data,
+}
+
+/// Another node that shares an encrypted network with the one that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelRecord {
+    /// Which node.
+    pub node: NodeId,
+    /// What is encrypted to it with.
+    pub public_key: TunnelKey,
+    /// Where it receives packets.
+    pub data_addr: IpAddr,
+    /// The keys of this very pair, by epoch.
+    pub keys: BTreeMap<u64, SecretKey>,
+}
+
+/// Which keys count, of all tunnels of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EpochsRecord {
+    /// The epoch that new handshakes use.
+    pub active: u64,
+    /// The newest epoch: the same, or one that is being distributed.
+    pub newest: u64,
 }
 
 /// A step of what an agent is told.

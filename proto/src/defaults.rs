@@ -43,6 +43,11 @@ pub const SECRETS_DIR: &str = "/run/secrets";
 /// Life of a node's certificate: a stolen one is worth little, and a node renews it at half-life,
 /// so that half a day without managers costs nothing.
 pub const CERTIFICATE_TTL: Duration = Duration::from_secs(24 * 3600);
+/// How old a key of the data plane gets: the same as Swarm mode's.
+pub const KEY_ROTATION: Duration = Duration::from_secs(12 * 3600);
+/// Whether a new network is encrypted between nodes when nobody says so. Off for as long as the data
+/// plane cannot: a network must never be thought encrypted that is not.
+pub const NETWORK_ENCRYPTED: bool = false;
 /// Prefix length of a network's subnet: 254 addresses.
 pub const SUBNET_PREFIX: u8 = 24;
 
@@ -98,5 +103,6 @@ pub fn settings() -> ClusterSettings {
         subnet_prefix: SUBNET_PREFIX,
         ingress_pool: ingress_pool(),
         certificate_ttl: CERTIFICATE_TTL,
+        key_rotation: KEY_ROTATION,
     }
 }

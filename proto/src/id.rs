@@ -141,6 +141,10 @@ id_type!(
     UserId
 );
 id_type!(
+    /// A join token that was made for a purpose. Follows from its secret.
+    JoinTokenId
+);
+id_type!(
     /// A secret or a config.
     MaterialId
 );

@@ -75,6 +75,7 @@ const MANAGER: &[Row] = &[
             "material",
             "entropy",
             "consensus",
+            "keys",
             "store",
             "propose",
         ],
@@ -94,6 +95,8 @@ const MANAGER: &[Row] = &[
             "quorum",
             // What a backup is.
             "recovery",
+            // Who is let in by a person becomes a node as whoever joins does.
+            "ca",
             "material",
             // Pure choices of numbers and addresses for what is made by hand.
             "allocator",
@@ -102,7 +105,13 @@ const MANAGER: &[Row] = &[
         ],
         NO_ENGINE,
     ),
-    row("dispatcher", &["store", "propose", "logs"], NO_ENGINE),
+    row(
+        "dispatcher",
+        &["store", "propose", "logs", "keys"],
+        NO_ENGINE,
+    ),
+    // Which keys there are and who is told which.
+    row("keys", &["store"], LOOPS),
     row(
         "ca",
         &[
@@ -169,7 +178,7 @@ const WORKER: &[Row] = &[
     // The runtime for what tasks wrote: logs go straight from disk to whom asked.
     row(
         "agent",
-        &["desired", "observed", "db", "describe", "runtime"],
+        &["desired", "observed", "db", "describe", "runtime", "keys"],
         NO_LINUX,
     ),
     row("describe", &[], NO_LINUX),
@@ -198,6 +207,7 @@ const WORKER: &[Row] = &[
     row("desired", &[], NO_LINUX),
     row("observed", &[], NO_LINUX),
     row("db", &["desired", "durable"], NO_LINUX),
+    row("keys", &["durable"], NO_LINUX),
     row("durable", &[], NO_LINUX),
     row("bin", ANY, &[]),
 ];

@@ -26,6 +26,8 @@ pub fn describe(hostname: String, version: &str) -> NodeDescription {
         },
         runtimes: vec![Runtime::Process],
         generic: Generic::new(),
+        // The data plane cannot carry encrypted networks yet: it must not say that it can.
+        encrypts: false,
     }
 }
 

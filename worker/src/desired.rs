@@ -100,6 +100,7 @@ impl Desired {
             | Assignment::Service(_)
             | Assignment::Published(_)
             | Assignment::Peer(_) => true,
+            Assignment::Tunnel(_) | Assignment::Epochs(_) => false,
         });
         saved
     }
@@ -128,6 +129,8 @@ impl Desired {
             Assignment::Material(record) => {
                 self.materials.insert((record.id, record.version), record);
             }
+            // Never here, where it would be saved: see `keys`.
+            Assignment::Tunnel(_) | Assignment::Epochs(_) => {}
         }
     }
 
@@ -142,6 +145,7 @@ impl Desired {
             }
             AssignmentKey::Peer(node) => _ = self.peers.remove(&node),
             AssignmentKey::Material(id, version) => _ = self.materials.remove(&(id, version)),
+            AssignmentKey::Tunnel(_) | AssignmentKey::Epochs => {}
         }
     }
 }
@@ -157,6 +161,7 @@ mod tests {
             vni: n.try_into().unwrap(),
             subnet: "10.0.1.0/24".parse().unwrap(),
             internal: false,
+            encrypted: false,
         })
     }
 

@@ -7,6 +7,7 @@ use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
 use weft_proto::defaults;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::Meta;
 use weft_proto::object::Task;
 use weft_proto::object::TaskStatus;
@@ -18,6 +19,10 @@ use weft_proto::time::Timestamp;
 
 pub(crate) fn task_id(n: u32) -> TaskId {
     TaskId::from_entropy(n.into())
+}
+
+pub(crate) fn tunnel_key(n: u8) -> TunnelKey {
+    TunnelKey::try_from([n; 32].as_slice()).unwrap()
 }
 
 pub(crate) fn node_id() -> NodeId {

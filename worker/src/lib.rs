@@ -11,6 +11,7 @@ pub mod durable;
 #[cfg(test)]
 mod fixture;
 pub mod ingress;
+pub mod keys;
 pub mod network;
 pub mod observed;
 pub mod reconciler;

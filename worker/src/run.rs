@@ -13,6 +13,7 @@ use crate::dataplane::Network;
 use crate::db::Db;
 use crate::desired::Desired;
 use crate::dns::ResolvConf;
+use crate::keys::KeyTable;
 use crate::reconciler;
 use crate::reconciler::NETWORK_PATIENCE;
 use crate::reconciler::Parts;
@@ -35,6 +36,7 @@ use tracing::info;
 use weft_pki::Expect;
 use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
+use weft_pki::TunnelSecret;
 use weft_proto::NodeId;
 use weft_proto::object::NodeDescription;
 use weft_proto::time::Clock;
@@ -55,6 +57,10 @@ pub struct WorkerConfig {
     pub description: NodeDescription,
     /// Where other nodes send its VXLAN packets.
     pub data_addr: IpAddr,
+    /// Its own keys for encrypted networks.
+    pub tunnel_key: TunnelSecret,
+    /// What it shares with other nodes goes here, for whoever encrypts.
+    pub keys: watch::Sender<Arc<KeyTable>>,
     /// Managers to begin with; those that a manager names are added.
     pub managers: Vec<SocketAddr>,
     /// On a manager: its own advertised address, which its agent asks first.
@@ -119,10 +125,14 @@ pub async fn run(
             node: config.me,
             description: config.description.clone(),
             data_addr: config.data_addr,
+            tunnel_key: config.tunnel_key.public(),
+            // Random, and another one for every start.
+            instance: config.seed.max(1),
         },
         managers: Managers::new(config.managers.clone(), config.own_manager),
         dial: Arc::clone(&dial),
         desired,
+        keys: config.keys,
         outbox: outbox_rx,
         applied: applied_rx,
         told: config.told,

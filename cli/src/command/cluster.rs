@@ -3,6 +3,10 @@
 use crate::client::Client;
 use crate::client::Refused;
 use crate::command::context::Context;
+use crate::command::join_token;
+use crate::command::join_token::JoinTokenArgs;
+use crate::command::keys;
+use crate::command::keys::KeysArgs;
 use crate::command::output;
 use crate::command::output::Format;
 use crate::command::recovery;
@@ -13,8 +17,12 @@ use crate::render;
 use clap::Args;
 use clap::Subcommand;
 use ipnet::IpNet;
-use weft_proto::Role;
+use std::time::Duration;
+use tokio::time::sleep;
 use weft_proto::wire;
+
+/// How often is asked whether somebody let this node in.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What to do with the cluster.
 #[derive(Debug, Subcommand)]
@@ -25,8 +33,10 @@ pub(crate) enum ClusterCommand {
     Join(JoinArgs),
     /// Leave the cluster
     Leave(LeaveArgs),
-    /// Print how to join as a worker or as a manager
+    /// Print how to join as a worker or as a manager; make, list and remove join tokens
     JoinToken(JoinTokenArgs),
+    /// Show the keys of encrypted networks, or make a new one
+    Keys(KeysArgs),
     /// Show this node's place in the cluster, and the cluster's settings
     Info(InfoArgs),
     /// Write the cluster's whole state to a file, while it runs; on a manager
@@ -91,20 +101,6 @@ pub(crate) struct LeaveArgs {
     force: bool,
 }
 
-/// Which token.
-#[derive(Debug, Args)]
-pub(crate) struct JoinTokenArgs {
-    /// worker or manager
-    #[arg(value_name = "ROLE")]
-    role: Role,
-    /// Make a new token first: the old one no longer works
-    #[arg(long)]
-    rotate: bool,
-    /// Only the token
-    #[arg(short, long)]
-    quiet: bool,
-}
-
 /// How to print it.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
@@ -119,7 +115,8 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Init(args) => init(context, args).await,
         ClusterCommand::Join(args) => join(context, args).await,
         ClusterCommand::Leave(args) => leave(context, &args).await,
-        ClusterCommand::JoinToken(args) => join_token(context, &args).await,
+        ClusterCommand::JoinToken(args) => join_token::run(context, args).await,
+        ClusterCommand::Keys(args) => keys::run(context, &args).await,
         ClusterCommand::Info(args) => info(context, &args).await,
         ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
         ClusterCommand::Restore(args) => recovery::restore(context, args).await,
@@ -163,8 +160,20 @@ pub(super) async fn join(context: &Context, args: JoinArgs) -> anyhow::Result<()
         advertise_addr: args.address.advertise_addr,
         data_path_addr: args.address.data_path_addr,
     };
-    let answer = context.connect().await?.local().join(request).await;
-    let joined = answer.map_err(Refused::from)?.into_inner();
+    let client = context.connect().await?;
+    let mut told = false;
+    let joined = loop {
+        let answer = client.local().join(request.clone()).await;
+        let answer = answer.map_err(Refused::from)?.into_inner();
+        if !answer.waits {
+            break answer;
+        }
+        if !told {
+            eprintln!("{}", render::cluster::waits(&answer.node_id));
+            told = true;
+        }
+        sleep(ASK_AGAIN).await;
+    };
     let role = match joined.role() {
         wire::NodeRole::Manager => "manager",
         wire::NodeRole::Worker | wire::NodeRole::Unspecified => "worker",
@@ -183,33 +192,6 @@ pub(super) async fn leave(context: &Context, args: &LeaveArgs) -> anyhow::Result
     output::text(&format!(
         "This node left the cluster, which has {note} now."
     ))
-}
-
-async fn join_token(context: &Context, args: &JoinTokenArgs) -> anyhow::Result<()> {
-    let request = wire::GetJoinTokenRequest {
-        role: wire::NodeRole::from(args.role).into(),
-        rotate: args.rotate,
-    };
-    let answer = context
-        .connect()
-        .await?
-        .control()
-        .get_join_token(request)
-        .await;
-    let answer = answer.map_err(Refused::from)?.into_inner();
-    if args.quiet {
-        return output::text(&answer.token);
-    }
-    let command =
-        render::cluster::join_command(&args.role.to_string(), &answer.token, &answer.manager_addrs);
-    if args.rotate {
-        output::text(&format!(
-            "The {} token is new; the old one no longer works.\n\n{command}",
-            args.role
-        ))
-    } else {
-        output::text(&command)
-    }
 }
 
 /// What a manager says; there is no node here to have a place.

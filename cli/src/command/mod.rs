@@ -8,6 +8,8 @@ mod contexts;
 mod daemon;
 mod demo;
 mod events;
+mod join_token;
+mod keys;
 mod material;
 mod network;
 mod node;

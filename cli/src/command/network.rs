@@ -17,6 +17,7 @@ use clap::Args;
 use clap::Subcommand;
 use ipnet::IpNet;
 use weft_proto::Name;
+use weft_proto::defaults;
 use weft_proto::object::Network;
 use weft_proto::wire;
 
@@ -56,7 +57,7 @@ pub(crate) struct CreateArgs {
     /// Kind of network: overlay is all there is
     #[arg(short, long, value_name = "DRIVER", default_value = OVERLAY)]
     driver: String,
-    /// Option of the driver
+    /// Option of the driver: encrypted=true or encrypted=false, between nodes
     #[arg(short, long, value_name = "KEY=VALUE")]
     opt: Vec<String>,
 }
@@ -113,12 +114,15 @@ fn spec(args: CreateArgs) -> anyhow::Result<wire::NetworkSpec> {
             args.driver
         );
     }
+    let mut encrypted = defaults::NETWORK_ENCRYPTED;
     for option in &args.opt {
         match option.split_once('=').unwrap_or((option, "true")) {
-            ("encrypted", "false" | "0") => {}
-            ("encrypted", _) => bail!(
-                "encryption of overlay networks comes with a later release; without --opt \
-                 encrypted the network would be plain: nothing was created"
+            ("encrypted", "false" | "0") => encrypted = false,
+            // A manager knows whether there are nodes that can.
+            ("encrypted", "true" | "1" | "") => encrypted = true,
+            ("encrypted", value) => bail!(
+                "--opt encrypted={value:?} says neither yes nor no: use encrypted=true or \
+                 encrypted=false; nothing was created"
             ),
             (key, _) => bail!("overlay networks have no option {key:?}: nothing was created"),
         }
@@ -129,6 +133,7 @@ fn spec(args: CreateArgs) -> anyhow::Result<wire::NetworkSpec> {
         subnet: args.subnet.map(|net| net.to_string()).unwrap_or_default(),
         internal: args.internal,
         attachable: args.attachable,
+        encrypted,
     })
 }
 
@@ -220,15 +225,24 @@ mod tests {
                 subnet: "10.1.2.0/24".to_owned(),
                 internal: true,
                 attachable: true,
+                encrypted: false,
             })
         );
     }
 
     #[test]
+    fn a_network_is_as_encrypted_as_was_said_last() {
+        let encrypted = |line: &str| parsed(line).map(|spec| spec.encrypted);
+        assert_eq!(encrypted("net"), Ok(defaults::NETWORK_ENCRYPTED));
+        assert_eq!(encrypted("--opt encrypted net"), Ok(true));
+        assert_eq!(encrypted("--opt encrypted= net"), Ok(true));
+        assert_eq!(encrypted("-o encrypted=true -o encrypted=0 net"), Ok(false));
+    }
+
+    #[test]
     fn what_cannot_be_had_is_refused_by_name() {
         for (line, text) in [
-            ("--opt encrypted net", "comes with a later release"),
-            ("--opt encrypted=true net", "nothing was created"),
+            ("--opt encrypted=maybe net", "nothing was created"),
             ("--opt mtu=9000 net", "no option \"mtu\""),
             (
                 "--driver macvlan net",

@@ -43,6 +43,12 @@ pub(crate) enum NodeCommand {
     Demote(RoleArgs),
     /// Remove nodes that are gone
     Rm(RmArgs),
+    /// Cut nodes off at once that are not to be trusted any more: stolen machines, copied keys
+    Revoke(RevokeArgs),
+    /// Let nodes in that wait for it, as those do that join with a token made with --approve
+    Accept(DecideArgs),
+    /// Do not let nodes in that wait for it
+    Reject(DecideArgs),
 }
 
 /// Which nodes.
@@ -118,6 +124,22 @@ pub(crate) struct RmArgs {
     force: bool,
 }
 
+/// Which nodes.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// Nodes; their tasks run elsewhere, and they can only come back as new nodes
+    #[arg(required = true, value_name = "NODE")]
+    targets: Vec<String>,
+}
+
+/// Which waiting nodes.
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// Nodes that "weft node ls" shows as pending; compare the identifier with what the node says
+    #[arg(required = true, value_name = "NODE")]
+    targets: Vec<String>,
+}
+
 impl Row for NodeRow {
     fn id(&self) -> &str {
         self.id.as_str()
@@ -130,7 +152,8 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Resu
     match command {
         NodeCommand::Ls(list) => {
             let nodes = fetch(&client.reading(list.read)).await?;
-            let rows = render::rows(&nodes.all, &nodes.managers, &nodes.own);
+            let mut rows = render::rows(&nodes.all, &nodes.managers, &nodes.own);
+            rows.extend(render::pending(&nodes.waiting));
             list.print(&rows, |rows| render::table(rows, &nodes.managers))
         }
         NodeCommand::Inspect(args) => inspect(context, &client.reading(args.read), &args).await,
@@ -138,7 +161,10 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Resu
         NodeCommand::Update(args) => update(context, &client, args).await,
         NodeCommand::Promote(args) => role::run(&client, &args, Role::Manager).await,
         NodeCommand::Demote(args) => role::run(&client, &args, Role::Worker).await,
-        NodeCommand::Rm(args) => rm(&client, args).await,
+        NodeCommand::Rm(args) => rm(&client, args.targets, args.force, false).await,
+        NodeCommand::Revoke(args) => rm(&client, args.targets, false, true).await,
+        NodeCommand::Accept(args) => decide(&client, args, true).await,
+        NodeCommand::Reject(args) => decide(&client, args, false).await,
     }
 }
 
@@ -147,6 +173,8 @@ pub(super) struct Nodes {
     pub(super) all: Vec<Node>,
     pub(super) managers: Managers,
     pub(super) own: String,
+    /// Machines that wait to be let in.
+    pub(super) waiting: Vec<wire::WaitingNode>,
 }
 
 /// Asks for all nodes.
@@ -165,6 +193,7 @@ pub(super) async fn fetch(client: &Client) -> anyhow::Result<Nodes> {
             members: answer.members,
         },
         own: answer.self_node_id,
+        waiting: answer.waiting,
     })
 }
 
@@ -259,14 +288,29 @@ async fn update(context: &Context, client: &Client, args: UpdateArgs) -> anyhow:
     output::text(&node.unwrap_or_default().id)
 }
 
-async fn rm(client: &Client, args: RmArgs) -> anyhow::Result<()> {
+async fn decide(client: &Client, args: DecideArgs, accept: bool) -> anyhow::Result<()> {
+    for target in args.targets {
+        let request = wire::DecideNodeRequest { target, accept };
+        let answer = client.control().decide_node(request).await;
+        output::text(&answer.map_err(Refused::from)?.into_inner().node_id)?;
+    }
+    Ok(())
+}
+
+async fn rm(
+    client: &Client,
+    targets: Vec<String>,
+    force: bool,
+    revoke: bool,
+) -> anyhow::Result<()> {
     let before = fetch(client).await?;
     let managed = |id: &str| before.managers.members.iter().any(|m| m.node_id == id);
     let mut fewer = false;
-    for target in args.targets {
+    for target in targets {
         let request = wire::RemoveNodeRequest {
             target,
-            force: args.force,
+            force,
+            revoke,
         };
         let answer = client.control().remove_node(request).await;
         let id = answer.map_err(Refused::from)?.into_inner().node_id;

@@ -22,6 +22,8 @@ use weft_pki::PrivateKey;
 use weft_pki::RootCert;
 use weft_pki::certificate_request;
 use weft_pki::enrol_channel;
+use weft_proto::ClusterId;
+use weft_proto::JoinTokenId;
 use weft_proto::Role;
 use weft_proto::defaults::CONTROL_PORT;
 use weft_proto::wire;
@@ -50,7 +52,12 @@ impl NodeHandle {
             .forget()
             .context("remove what a failed attempt left")?;
 
-        let key = PrivateKey::generate()?;
+        let asked = self.asking.lock().await.take();
+        let asked = asked.filter(|asked| asked.token == token.secret().id());
+        let key = match &asked {
+            Some(asked) => asked.key.clone(),
+            None => PrivateKey::generate()?,
+        };
         let issue = wire::IssueRequest {
             token: request.token.trim().to_owned(),
             csr_der: certificate_request(&key)?,
@@ -58,12 +65,30 @@ impl NodeHandle {
             data_addr: data_addr.to_string(),
             advertise_addr: advertise.0.to_string(),
         };
-        let mut ca = CaClient::new(enrol_channel(remote, token.root()));
-        let issued = timeout(PATIENCE, ca.issue(issue))
-            .await
-            .map_err(|_| anyhow!("the manager at {remote} does not answer: is it up, and does a firewall keep port {} closed?", remote.port()))?
-            .map_err(|status| said(remote, &status))?
-            .into_inner();
+        let (remote, issued) = match (ask(remote, &token, &issue, asked.as_ref()).await, asked) {
+            (Ok(answer), _) => answer,
+            // Nobody said no: it waits on.
+            (Err(Unanswered::Passing(why)), Some(asked)) => {
+                tracing::info!(%why, "nobody answers at the moment; this node waits on");
+                return Ok(self.wait_on(asked).await);
+            }
+            (Err(Unanswered::Passing(why) | Unanswered::Refused(why)), _) => {
+                self.note(String::new());
+                return Err(why);
+            }
+        };
+        if issued.waits {
+            let managers = issued.manager_addrs.iter();
+            let asking = Asking {
+                token: token.secret().id(),
+                key,
+                node: issued.node_id,
+                cluster: token.cluster(),
+                role: token.role(),
+                managers: managers.filter_map(|addr| addr.parse().ok()).collect(),
+            };
+            return Ok(self.wait_on(asking).await);
+        }
 
         let chain = CertificateChain::from_der(issued.chain_der)?;
         let root = RootCert::pinned(&chain, token.root())?;
@@ -101,8 +126,86 @@ impl NodeHandle {
             node_id: identity.node.to_string(),
             cluster_id: identity.cluster.to_string(),
             role: wire::NodeRole::from(identity.role).into(),
+            waits: false,
         })
     }
+
+    /// This node is no member yet, and asks again when it is told to.
+    async fn wait_on(&self, asking: Asking) -> wire::JoinResponse {
+        self.note(format!(
+            "waits to be let into the cluster: run \"weft node accept {}\" on a manager",
+            asking.node
+        ));
+        let answer = wire::JoinResponse {
+            node_id: asking.node.clone(),
+            cluster_id: asking.cluster.to_string(),
+            role: wire::NodeRole::from(asking.role).into(),
+            waits: true,
+        };
+        *self.asking.lock().await = Some(asking);
+        answer
+    }
+}
+
+/// What a node asked for that waits to be let in. The key is what it is known by, so it asks with
+/// the same one again; only in memory, like everything before it is a member.
+pub(super) struct Asking {
+    token: JoinTokenId,
+    key: PrivateKey,
+    node: String,
+    cluster: ClusterId,
+    role: Role,
+    managers: Vec<SocketAddr>,
+}
+
+/// Why there is no answer to go by.
+enum Unanswered {
+    /// Perhaps there is one later.
+    Passing(anyhow::Error),
+    /// There will be none.
+    Refused(anyhow::Error),
+}
+
+/// Asks a manager for a certificate; one who waits already, also the others that it heard of.
+async fn ask(
+    first: SocketAddr,
+    token: &JoinToken,
+    issue: &wire::IssueRequest,
+    asked: Option<&Asking>,
+) -> Result<(SocketAddr, wire::IssueResponse), Unanswered> {
+    let others = asked.map(|asked| asked.managers.as_slice());
+    let others = others.unwrap_or_default().iter().copied();
+    let mut last = None;
+    for remote in [first]
+        .into_iter()
+        .chain(others.filter(|addr| *addr != first))
+    {
+        let mut ca = CaClient::new(enrol_channel(remote, token.root()));
+        match timeout(PATIENCE, ca.issue(issue.clone())).await {
+            Ok(Ok(answer)) => return Ok((remote, answer.into_inner())),
+            Ok(Err(status)) if !is_passing(&status) => {
+                return Err(Unanswered::Refused(said(remote, &status)));
+            }
+            Ok(Err(status)) => last = last.or(Some(said(remote, &status))),
+            Err(_) => {
+                last = last.or_else(|| Some(anyhow!("the manager at {remote} does not answer: is it up, and does a firewall keep port {} closed?", remote.port())));
+            }
+        }
+    }
+    let last = last.unwrap_or_else(|| anyhow!("there is no manager to ask"));
+    Err(Unanswered::Passing(last))
+}
+
+/// Whether the same question may be answered otherwise in a moment.
+fn is_passing(status: &Status) -> bool {
+    let code = status.code();
+    weft_pki::explain(status).is_some()
+        || [
+            Code::Unavailable,
+            Code::DeadlineExceeded,
+            Code::ResourceExhausted,
+        ]
+        .contains(&code)
 }
 
 /// `HOST`, `HOST:PORT`, `IP` or `IP:PORT`; the port defaults to 2377.

@@ -2,6 +2,7 @@
 
 use crate::daemon::DaemonConfig;
 use crate::daemon::address::Advertise;
+use crate::daemon::join::Asking;
 use crate::daemon::node_file::NodeFile;
 use crate::daemon::paths::remove_dir;
 use crate::daemon::recover;
@@ -49,6 +50,8 @@ pub(crate) struct NodeHandle {
     /// What is wrong with this node, for people.
     note: watch::Sender<String>,
     pub(super) running: Mutex<Option<Running>>,
+    /// What this node asked for, while it waits to be let into a cluster.
+    pub(super) asking: Mutex<Option<Asking>>,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -89,6 +92,7 @@ impl NodeHandle {
             renew: Arc::default(),
             note: watch::Sender::default(),
             running: Mutex::new(None),
+            asking: Mutex::new(None),
         }
     }
 

@@ -22,6 +22,7 @@ use weft_worker::describe::describe;
 use weft_worker::dns::ResolvConf;
 use weft_worker::ingress::Ingress;
 use weft_worker::ingress::IngressConfig;
+use weft_worker::keys::own_key;
 use weft_worker::run::WorkerConfig;
 use weft_worker::run::clear;
 use weft_worker::run::run;
@@ -103,6 +104,8 @@ impl NodeHandle {
             me: identity.node,
             description: self.description(),
             data_addr: file.data_addr,
+            tunnel_key: own_key(&paths.state_dir).context("no keys for encrypted networks")?,
+            keys: watch::Sender::default(),
             managers: file.managers.clone(),
             own_manager: file.raft_id.map(|_| file.advertise_addr),
             credentials,

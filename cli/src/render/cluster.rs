@@ -160,6 +160,15 @@ pub(crate) fn initialised(node: &str, token: &str, addr: &str) -> String {
     )
 }
 
+/// What a node waits for that may join only when a person says so.
+pub(crate) fn waits(node: &str) -> String {
+    format!(
+        "This node waits to be let into the cluster. Somebody on a manager looks at it with \"weft \
+         node ls\" and runs:\n\n    weft node accept {node}\n\nCtrl-C ends the waiting here; the \
+         same command takes it up again."
+    )
+}
+
 /// How to join with a token.
 pub(crate) fn join_command(role: &str, token: &str, addrs: &[String]) -> String {
     let addr = addrs.first().map_or("MANAGER:2377", String::as_str);

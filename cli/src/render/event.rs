@@ -1,9 +1,11 @@
 //! What happened to the objects of the cluster.
 
+use crate::render::join_token;
 use crate::render::time;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use weft_proto::object::KeyPhase;
 use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -81,6 +83,7 @@ pub(crate) struct Difference {
 
 /// Reads an object; `None` for one of a kind that is not known here.
 pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
+    let none = String::new();
     let (kind, id, meta) = match object.kind.as_ref()? {
         Kind::Cluster(cluster) => ("cluster", &cluster.id, &cluster.meta),
         Kind::Node(node) => ("node", &node.id, &node.meta),
@@ -88,8 +91,10 @@ pub(crate) fn seen(object: wire::Object) -> Option<Seen> {
         Kind::Service(service) => ("service", &service.id, &service.meta),
         Kind::Task(task) => ("task", &task.id, &task.meta),
         Kind::User(user) => ("user", &user.id, &user.meta),
+        Kind::JoinToken(token) => ("join-token", &token.id, &token.meta),
         Kind::Secret(secret) => ("secret", &secret.id, &secret.meta),
         Kind::Config(config) => ("config", &config.id, &config.meta),
+        Kind::KeyRing(ring) => ("keys", &none, &ring.meta),
     };
     let key = Key {
         kind,
@@ -125,13 +130,31 @@ fn read(kind: Kind) -> (String, Value) {
         }),
         Kind::Task(task) => body(Task::try_from(task).ok(), Task::name),
         Kind::User(user) => body(User::try_from(user).ok(), |user| user.name.to_string()),
+        // What its secret is recognised by is left out. Whether it has expired is no change.
+        Kind::JoinToken(token) => {
+            let row = join_token::row(token, Timestamp::from_millis(i64::MIN));
+            body(Some(row), |row| row.name.clone())
+        }
         // They come without their data.
         Kind::Secret(material) | Kind::Config(material) => {
             body(Material::try_from(material).ok(), |material| {
                 material.spec.name.to_string()
             })
         }
+        // Which there are; what they are is left out already.
+        Kind::KeyRing(ring) => (String::new(), keys(&ring)),
     }
+}
+
+/// The phase of each epoch.
+fn keys(ring: &wire::KeyRing) -> Value {
+    let epochs = ring.epochs.iter();
+    let phase = |epoch: &wire::KeyEpoch| KeyPhase::try_from(epoch.phase()).ok();
+    let phases = epochs.filter_map(|epoch| {
+        let phase = phase(epoch)?.to_string();
+        Some((format!("epoch {}", epoch.number), Value::String(phase)))
+    });
+    Value::Object(phases.collect())
 }
 
 /// Which object was removed.
@@ -143,8 +166,10 @@ pub(crate) fn removed(key: wire::ObjectKey) -> Option<Key> {
         KeyKind::Service(id) => ("service", id),
         KeyKind::Task(id) => ("task", id),
         KeyKind::User(id) => ("user", id),
+        KeyKind::JoinToken(id) => ("join-token", id),
         KeyKind::Secret(id) => ("secret", id),
         KeyKind::Config(id) => ("config", id),
+        KeyKind::KeyRing(_) => ("keys", String::new()),
     };
     Some(Key { kind, id })
 }

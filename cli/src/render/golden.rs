@@ -85,6 +85,37 @@ const NODES: &str = r"ID               HOSTNAME   STATUS   AVAILABILITY   MANAGE
 
 3 of 3 managers answer: 1 more may fail";
 
+const PENDING: &str = r"ID             HOSTNAME   STATUS    AVAILABILITY   MANAGER   ADDRESS
+25xzpakkg8t3   n1         Ready     Active         -         192.0.2.1
+4bvzel54whm7   n7         Pending   Active         -         192.0.2.7";
+
+#[test]
+fn a_machine_that_waits_to_be_let_in_is_listed_with_what_to_do() {
+    let waiting = wire::WaitingNode {
+        node: Some(wire::PendingNode {
+            id: node_id(2).to_string(),
+            description: Some(wire::NodeDescription {
+                hostname: "n7".to_owned(),
+                ..wire::NodeDescription::default()
+            }),
+            data_addr: "192.0.2.7".to_owned(),
+            ..wire::PendingNode::default()
+        }),
+        role: wire::NodeRole::Worker.into(),
+        ..wire::WaitingNode::default()
+    };
+    let nodes = [node(1, false, wire::NodeState::Ready)];
+    let mut rows = node::rows(&nodes, &Managers::default(), "");
+    rows.extend(node::pending(&[waiting]));
+    assert_eq!(node::table(&rows, &Managers::default()), PENDING);
+    let json = serde_json::to_value(&rows).unwrap();
+    assert_eq!(json[1]["status"], "pending");
+    assert_eq!(
+        json[1]["message"],
+        "waits to be let in: weft node accept 4bvzel54whm7"
+    );
+}
+
 #[test]
 fn nodes_say_who_manages_and_how_many_managers_may_fail() {
     let nodes = [
@@ -196,8 +227,8 @@ fn services_say_how_many_of_their_tasks_run_and_which_ports_answer() {
     assert_eq!(service::inspect(&service, counts, UPDATED, &name), SERVICE);
 }
 
-const NETWORKS: &str = r"ID             NAME   DRIVER    SUBNET        VNI    INTERNAL
-000000000000   net    overlay   10.0.1.0/24   4097   yes";
+const NETWORKS: &str = r"ID             NAME   DRIVER    SUBNET        VNI    INTERNAL   ENCRYPTED
+000000000000   net    overlay   10.0.1.0/24   4097   yes        no";
 
 #[test]
 fn networks_show_their_subnets() {
@@ -210,6 +241,7 @@ fn networks_show_their_subnets() {
             subnet: None,
             internal: true,
             attachable: false,
+            encrypted: false,
         },
         vni: Vni::try_from(4097).unwrap(),
         subnet: "10.0.1.0/24".parse().unwrap(),

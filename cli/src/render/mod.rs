@@ -5,6 +5,8 @@ pub(crate) mod cluster;
 pub(crate) mod event;
 #[cfg(test)]
 mod golden;
+pub(crate) mod join_token;
+pub(crate) mod keys;
 pub(crate) mod material;
 pub(crate) mod network;
 pub(crate) mod node;

@@ -17,6 +17,7 @@ pub(crate) struct NetworkRow {
     pub(crate) vni: u32,
     pub(crate) internal: bool,
     pub(crate) attachable: bool,
+    pub(crate) encrypted: bool,
 }
 
 /// The rows of a list, by name.
@@ -35,12 +36,21 @@ fn row(network: &Network) -> NetworkRow {
         vni: network.vni.get(),
         internal: network.spec.internal,
         attachable: network.spec.attachable,
+        encrypted: network.spec.encrypted,
     }
 }
 
 /// A table for people.
 pub(crate) fn table(rows: &[NetworkRow]) -> String {
-    let header = ["ID", "NAME", "DRIVER", "SUBNET", "VNI", "INTERNAL"];
+    let header = [
+        "ID",
+        "NAME",
+        "DRIVER",
+        "SUBNET",
+        "VNI",
+        "INTERNAL",
+        "ENCRYPTED",
+    ];
     let line = |row: &NetworkRow| {
         [
             row.id.short().to_owned(),
@@ -49,6 +59,7 @@ pub(crate) fn table(rows: &[NetworkRow]) -> String {
             row.subnet.clone(),
             row.vni.to_string(),
             yes(row.internal),
+            yes(row.encrypted),
         ]
     };
     table::table(header, rows.iter().map(line))
@@ -67,6 +78,7 @@ pub(crate) fn inspect(network: &Network) -> String {
         ("VNI", network.vni.get().to_string()),
         ("Internal", yes(network.spec.internal)),
         ("Attachable", yes(network.spec.attachable)),
+        ("Encrypted", yes(network.spec.encrypted)),
         ("Labels", labels.collect::<Vec<_>>().join(", ")),
     ])
 }

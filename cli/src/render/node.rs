@@ -9,6 +9,7 @@ use std::fmt;
 use weft_manager::quorum::Margin;
 use weft_proto::NodeId;
 use weft_proto::object::Node;
+use weft_proto::object::PendingNode;
 use weft_proto::spec::Availability;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
@@ -18,7 +19,7 @@ use weft_proto::wire;
 pub(crate) struct NodeRow {
     pub(crate) id: NodeId,
     pub(crate) hostname: String,
-    /// `ready`, `down` or `unknown`.
+    /// `ready`, `down` or `unknown`; `pending` of one that waits to be let in.
     pub(crate) status: String,
     /// Why, where there is something to say.
     pub(crate) message: String,
@@ -147,6 +148,33 @@ fn row(node: &Node, managers: &Managers, own: &str) -> NodeRow {
         version: node.description.version.clone(),
         own: node.id.as_str() == own,
     }
+}
+
+/// The rows of machines that wait to be let in; what cannot be read is left out.
+pub(crate) fn pending(waiting: &[wire::WaitingNode]) -> Vec<NodeRow> {
+    waiting.iter().filter_map(pending_row).collect()
+}
+
+fn pending_row(waiting: &wire::WaitingNode) -> Option<NodeRow> {
+    let node = PendingNode::try_from(waiting.node.clone()?).ok()?;
+    let id = node.id;
+    Some(NodeRow {
+        id,
+        hostname: node.description.hostname,
+        status: "pending".to_owned(),
+        message: format!("waits to be let in: weft node accept {}", id.short()),
+        availability: Availability::Active,
+        role: match waiting.role() {
+            wire::NodeRole::Manager => "manager".to_owned(),
+            wire::NodeRole::Worker | wire::NodeRole::Unspecified => "worker".to_owned(),
+        },
+        manager: None,
+        address: node
+            .advertise_addr
+            .map_or_else(|| node.data_addr.to_string(), |addr| addr.to_string()),
+        version: node.description.version,
+        own: false,
+    })
 }
 
 /// A table for people, with how many managers may still fail as its last line.

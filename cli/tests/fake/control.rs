@@ -10,6 +10,7 @@ use tokio_stream::Stream;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
+use weft_proto::JoinTokenId;
 use weft_proto::NetworkId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
@@ -387,6 +388,66 @@ impl Control for Server {
         Ok(Response::new(Box::pin(tokio_stream::iter([Ok(part)]))))
     }
 
+    async fn create_join_token(
+        &self,
+        request: Request<wire::CreateJoinTokenRequest>,
+    ) -> Answer<wire::CreateJoinTokenResponse> {
+        let mut memory = self.state()?;
+        let request = request.into_inner();
+        let number = u128::try_from(memory.tokens.len()).unwrap();
+        let made = wire::JoinToken {
+            meta: Some(meta(3)),
+            id: JoinTokenId::from_entropy(500 + number).to_string(),
+            role: request.role,
+            name: request.name,
+            expires_ms: (request.ttl_ms > 0).then_some(NOW),
+            uses_left: (request.uses > 0).then_some(request.uses),
+            labels: request.labels,
+            approve: request.approve,
+            ..wire::JoinToken::default()
+        };
+        memory.tokens.push(made.clone());
+        Ok(Response::new(wire::CreateJoinTokenResponse {
+            token: "told-once".to_owned(),
+            made: Some(made),
+            manager_addrs: vec!["192.0.2.1:2377".to_owned()],
+        }))
+    }
+
+    async fn list_join_tokens(
+        &self,
+        _: Request<wire::ListJoinTokensRequest>,
+    ) -> Answer<wire::ListJoinTokensResponse> {
+        Ok(Response::new(wire::ListJoinTokensResponse {
+            tokens: self.state()?.tokens.clone(),
+            now_ms: NOW,
+        }))
+    }
+
+    async fn remove_join_token(
+        &self,
+        request: Request<wire::RemoveJoinTokenRequest>,
+    ) -> Answer<wire::RemoveJoinTokenResponse> {
+        let id = request.into_inner().target;
+        self.state()?.tokens.retain(|token| token.id != id);
+        Ok(Response::new(wire::RemoveJoinTokenResponse { id }))
+    }
+
+    async fn decide_node(
+        &self,
+        request: Request<wire::DecideNodeRequest>,
+    ) -> Answer<wire::DecideNodeResponse> {
+        let request = request.into_inner();
+        let mut memory = self.state()?;
+        memory
+            .decided
+            .push((request.target.clone(), request.accept));
+        Ok(Response::new(wire::DecideNodeResponse {
+            node_id: request.target,
+            hostname: "n7".to_owned(),
+        }))
+    }
+
     async fn list_audit(
         &self,
         request: Request<wire::ListAuditRequest>,
@@ -505,5 +566,16 @@ impl Control for Server {
         _: Request<wire::RemoveMaterialRequest>,
     ) -> Answer<wire::RemoveMaterialResponse> {
         Err(Status::unimplemented("not in this fake"))
+    }
+
+    async fn get_keys(&self, _: Request<wire::GetKeysRequest>) -> Answer<wire::GetKeysResponse> {
+        Ok(Response::new(wire::GetKeysResponse::default()))
+    }
+
+    async fn update_keys(
+        &self,
+        _: Request<wire::UpdateKeysRequest>,
+    ) -> Answer<wire::UpdateKeysResponse> {
+        Err(Status::unimplemented("the fake has no keys"))
     }
 }

@@ -26,6 +26,11 @@ pub(crate) struct Memory {
     pub(crate) join: Option<wire::JoinRequest>,
     pub(crate) services: Vec<wire::Service>,
     pub(crate) networks: Vec<wire::Network>,
+    pub(crate) tokens: Vec<wire::JoinToken>,
+    /// Nodes that were accepted (true) or rejected.
+    pub(crate) decided: Vec<(String, bool)>,
+    /// Joins that are answered with: it waits.
+    pub(crate) waits: u32,
     pub(crate) version: u64,
 }
 
@@ -148,11 +153,15 @@ impl Local for Server {
     }
 
     async fn join(&self, request: Request<wire::JoinRequest>) -> Answer<wire::JoinResponse> {
-        self.0.lock().unwrap().join = Some(request.into_inner());
+        let mut memory = self.0.lock().unwrap();
+        memory.join = Some(request.into_inner());
+        let waits = memory.waits > 0;
+        memory.waits = memory.waits.saturating_sub(1);
         Ok(Response::new(wire::JoinResponse {
             node_id: node_id(),
             cluster_id: "c".to_owned(),
             role: wire::NodeRole::Worker.into(),
+            waits,
         }))
     }
 

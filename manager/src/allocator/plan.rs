@@ -98,7 +98,9 @@ impl Allocator {
                         ObjectKey::Cluster
                         | ObjectKey::Node(_)
                         | ObjectKey::Material(..)
-                        | ObjectKey::User(_) => {}
+                        | ObjectKey::KeyRing
+                        | ObjectKey::User(_)
+                        | ObjectKey::JoinToken(_) => {}
                     }
                 }
             }

@@ -32,7 +32,9 @@ pub fn choose_ports(
                 | ObjectKey::Network(_)
                 | ObjectKey::Task(_)
                 | ObjectKey::Material(..)
-                | ObjectKey::User(_) => None,
+                | ObjectKey::KeyRing
+                | ObjectKey::User(_)
+                | ObjectKey::JoinToken(_) => None,
             };
             return Err(AllocateError::PortTaken {
                 port: published,

@@ -3,6 +3,7 @@
 use crate::allocator::AllocateError;
 use crate::api::material::MaterialError;
 use crate::api::target::TargetError;
+use crate::ca::CaError;
 use crate::propose::ProposeError;
 use crate::quorum::MustStay;
 use ipnet::IpNet;
@@ -40,6 +41,11 @@ pub(super) enum ApiError {
         theirs: IpNet,
         network: Name,
     },
+    #[error(
+        "network {0} cannot be encrypted: no node of this cluster can do that yet. Nothing was \
+         created; with \"--opt encrypted=false\" what its tasks say is in clear text between nodes"
+    )]
+    CannotEncrypt(Name),
     #[error("network {network} cannot be removed: it is used by {user}; {remedy}")]
     NetworkUsed {
         network: Name,
@@ -106,6 +112,11 @@ pub(super) enum ApiError {
          with --force"
     )]
     NodeManages { node: String },
+    #[error(
+        "node {node} cannot revoke itself: run the command on another manager, or take this node out \
+         with `weft cluster leave`"
+    )]
+    RevokesItself { node: String },
     #[error("this very request has made the {0}, and it was removed since")]
     MadeAndGone(&'static str),
     #[error(
@@ -118,6 +129,13 @@ pub(super) enum ApiError {
          promote it again"
     )]
     StillManages { node: String },
+    #[error(transparent)]
+    Enrol(#[from] CaError),
+    #[error(
+        "there are {0} join tokens already: remove some first (weft cluster join-token ls, weft cluster \
+         join-token rm)"
+    )]
+    TooManyTokens(usize),
     #[error(transparent)]
     MustStay(#[from] MustStay),
     #[error("the cluster's root certificate cannot be read; restore the managers from a backup")]
@@ -141,13 +159,17 @@ impl From<ApiError> for Status {
             ApiError::Material(error) => error.into(),
             ApiError::Allocate(error) => error.into(),
             ApiError::Propose(error) => error.into(),
+            ApiError::Enrol(error) => error.into(),
             ApiError::NameTaken { .. } => Status::already_exists(text),
             ApiError::NetworkUsed { .. }
+            | ApiError::CannotEncrypt(_)
             | ApiError::NoPrevious { .. }
             | ApiError::NoWayBack { .. }
             | ApiError::NodeNotDown { .. }
             | ApiError::NodeManages { .. }
+            | ApiError::RevokesItself { .. }
             | ApiError::StillManages { .. }
+            | ApiError::TooManyTokens(_)
             | ApiError::MustStay(_) => Status::failed_precondition(text),
             ApiError::OtherStack { .. } | ApiError::RolesAreForAdmins => {
                 Status::permission_denied(text)

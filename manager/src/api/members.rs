@@ -14,4 +14,9 @@ pub trait Members: Send + Sync {
 
     /// All members, voters and learners.
     fn members(&self) -> Vec<ManagerMember>;
+
+    /// Nodes that the leader waits for until it uses a new key of the data plane.
+    fn keys_awaited(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
 }

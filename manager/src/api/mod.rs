@@ -12,6 +12,7 @@ mod backup;
 mod cluster;
 mod error;
 mod files;
+mod keys;
 mod logs;
 mod material;
 mod material_calls;
@@ -28,6 +29,7 @@ mod shown;
 mod stack;
 mod target;
 mod task;
+mod token;
 mod watch;
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub(super) fn create(
             name: spec.name.clone(),
         });
     }
+    // Tasks of an encrypted network only go to nodes that can encrypt.
+    if spec.encrypted && !state.nodes().any(|node| node.description.encrypts) {
+        return Err(ApiError::CannotEncrypt(spec.name.clone()));
+    }
     if let Some(subnet) = spec.subnet
         && let Some(other) = state
             .networks()

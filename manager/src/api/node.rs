@@ -124,6 +124,33 @@ fn change_role(
     }
 }
 
+/// Removes a node whatever it is and does, because nobody trusts it any more: managers cut its
+/// connections, and other nodes what they send it. A manager only when the others can decide
+/// without it.
+pub(super) fn revoke(
+    state: &State,
+    node: &Node,
+    this: NodeId,
+    members: &[wire::ManagerMember],
+) -> Result<Decision<NodeId>, ApiError> {
+    if node.id == this {
+        return Err(ApiError::RevokesItself {
+            node: node.description.hostname.clone(),
+        });
+    }
+    let mut changes = Vec::new();
+    if node.manager.is_some() {
+        let name = &node.description.hostname;
+        without(members, node.id.as_str(), name, &leaving(state, members))?;
+        changes.extend(one_at_a_time(state));
+    }
+    changes.push(Change::remove(node.clone()));
+    Ok(Decision {
+        changes,
+        outcome: node.id,
+    })
+}
+
 /// Removes a node that is gone. A manager only when nobody hears it any more, since it takes part
 /// in every decision until it leaves the group.
 pub(super) fn remove(

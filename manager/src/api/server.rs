@@ -8,13 +8,16 @@ use crate::api::audit;
 use crate::api::backup;
 use crate::api::cluster;
 use crate::api::error::ApiError;
+use crate::api::keys;
 use crate::api::logs;
 use crate::api::network;
 use crate::api::node;
 use crate::api::request::RequestId;
 use crate::api::service;
+use crate::api::shown::token_shown;
 use crate::api::target;
 use crate::api::task;
+use crate::api::token;
 use crate::api::watch;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
@@ -47,6 +50,7 @@ use weft_proto::ServiceId;
 use weft_proto::convert::ConvertError;
 use weft_proto::spec::MaterialKind;
 use weft_proto::spec::NetworkSpec;
+use weft_proto::time::Clock;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
@@ -57,6 +61,7 @@ pub(super) type Answer<T> = Result<Response<T>, Status>;
 pub struct ControlService {
     proposer: Arc<dyn Proposer>,
     ids: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
     logs: Arc<dyn LogSource>,
     members: Arc<dyn Members>,
     replica: Replica,
@@ -64,12 +69,13 @@ pub struct ControlService {
 }
 
 impl ControlService {
-    /// Changes go through `proposer`, new objects are named out of `ids`, output of tasks comes
-    /// from `logs`, `members` knows the group of managers, and who follows the state follows
+    /// Changes go through `proposer`, new objects are named out of `ids`, `clock` judges when tokens
+    /// expire, output of tasks comes from `logs`, `members` knows the group of managers, and who follows the state follows
     /// `replica`.
     pub fn new(
         proposer: Arc<dyn Proposer>,
         ids: Arc<dyn Entropy>,
+        clock: Arc<dyn Clock>,
         logs: Arc<dyn LogSource>,
         members: Arc<dyn Members>,
         replica: Replica,
@@ -77,6 +83,7 @@ impl ControlService {
         Self {
             proposer,
             ids,
+            clock,
             logs,
             members,
             replica,
@@ -233,6 +240,7 @@ impl Control for ControlService {
             self_node_id: self.members.this_node().to_string(),
             members: self.members.members(),
             shown: self.shown(&view),
+            waiting: token::waiting(&view),
         }))
     }
 
@@ -278,10 +286,15 @@ impl Control for ControlService {
         let done = self
             .transact(|state| {
                 let node = node::find(state, &request.target, this)?;
-                node::remove(state, &node, request.force, &self.members.members())
+                let members = self.members.members();
+                if request.revoke {
+                    acting::says(format!("revoked node {}", node.description.hostname));
+                    return node::revoke(state, &node, this, &members);
+                }
+                node::remove(state, &node, request.force, &members)
             })
             .await?;
-        tracing::info!(node = %done.outcome, force = request.force, "node removed");
+        tracing::info!(node = %done.outcome, force = request.force, revoke = request.revoke, "node removed");
         Ok(Response::new(wire::RemoveNodeResponse {
             node_id: done.outcome.to_string(),
         }))
@@ -526,6 +539,82 @@ impl Control for ControlService {
         Ok(Response::new(stream::iter(parts).boxed()))
     }
 
+    async fn create_join_token(
+        &self,
+        request: Request<wire::CreateJoinTokenRequest>,
+    ) -> Answer<wire::CreateJoinTokenResponse> {
+        let request = request.into_inner();
+        let order = token::Order::read(role(request.role)?, request)?;
+        let secret = TokenSecret::random().map_err(ApiError::Token)?;
+        let now = self.clock.timestamp();
+        let create = |state: &State| token::create(state, &order, &secret, now);
+        let done = self.transact(create).await?;
+        let made = done.outcome;
+        tracing::info!(token = %made.token.id, role = %made.token.role, name = made.token.name, "join token made");
+        let view = match done.view {
+            Some(view) => view,
+            None => self.view().await?,
+        };
+        let stored = view.join_token(made.token.id);
+        Ok(Response::new(wire::CreateJoinTokenResponse {
+            token: made.text,
+            made: Some(token_shown(stored.map_or(&made.token, |token| &**token))),
+            manager_addrs: manager_addrs(&view)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }))
+    }
+
+    async fn list_join_tokens(
+        &self,
+        _: Request<wire::ListJoinTokensRequest>,
+    ) -> Answer<wire::ListJoinTokensResponse> {
+        let tokens = token::list(&*self.view().await?);
+        Ok(Response::new(wire::ListJoinTokensResponse {
+            tokens: tokens.iter().map(|token| token_shown(token)).collect(),
+            now_ms: self.clock.timestamp().as_millis(),
+        }))
+    }
+
+    async fn remove_join_token(
+        &self,
+        request: Request<wire::RemoveJoinTokenRequest>,
+    ) -> Answer<wire::RemoveJoinTokenResponse> {
+        let target = request.into_inner().target;
+        let remove = |state: &State| token::remove(state, &target);
+        let id = self.transact(remove).await?.outcome;
+        tracing::info!(token = %id, "join token removed");
+        Ok(Response::new(wire::RemoveJoinTokenResponse {
+            id: id.to_string(),
+        }))
+    }
+
+    async fn decide_node(
+        &self,
+        request: Request<wire::DecideNodeRequest>,
+    ) -> Answer<wire::DecideNodeResponse> {
+        let wire::DecideNodeRequest { target, accept } = request.into_inner();
+        let now = self.clock.timestamp();
+        let decide = |state: &State| {
+            let decision = token::decide(state, &target, accept, now)?;
+            let word = if accept { "accepted" } else { "rejected" };
+            acting::says(format!("{word} node {}", decision.outcome.hostname));
+            Ok(decision)
+        };
+        let token::Decided {
+            id,
+            hostname,
+            role,
+            token,
+        } = self.transact(decide).await?.outcome;
+        tracing::info!(node = %id, hostname, %role, %token, accept, "decided about a waiting node");
+        Ok(Response::new(wire::DecideNodeResponse {
+            node_id: id.to_string(),
+            hostname,
+        }))
+    }
+
     async fn list_audit(
         &self,
         request: Request<wire::ListAuditRequest>,
@@ -654,5 +743,47 @@ impl Control for ControlService {
         request: Request<wire::RemoveMaterialRequest>,
     ) -> Answer<wire::RemoveMaterialResponse> {
         self.remove_material(MaterialKind::Config, request).await
+    }
+
+    async fn get_keys(
+        &self,
+        request: Request<wire::GetKeysRequest>,
+    ) -> Answer<wire::GetKeysResponse> {
+        let view = self.read(request.into_inner().read).await?;
+        let mut answer = keys::get(&view, &self.members.keys_awaited())?;
+        answer.shown = self.shown(&view);
+        Ok(Response::new(answer))
+    }
+
+    async fn update_keys(
+        &self,
+        request: Request<wire::UpdateKeysRequest>,
+    ) -> Answer<wire::UpdateKeysResponse> {
+        let request = request.into_inner();
+        let wish = keys::Wish::read(&request)?;
+        let id = RequestId::read(&request.request_id)?.command("update keys");
+        let decide = |state: &State| {
+            acting::says(wish.words());
+            wish.decide(state)
+        };
+        let (decided, view) = self.once(id, Basis::Fresh, decide).await?.parts();
+        let (epoch, every) = match (decided, view) {
+            (Some(decided), _) => (decided.epoch, decided.every),
+            (None, Some(view)) => {
+                let cluster = cluster::get(&view)?;
+                (cluster.keys_wanted, cluster.settings.key_rotation)
+            }
+            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
+        };
+        tracing::info!(
+            epoch,
+            ?every,
+            rotate = request.rotate,
+            "keys of the data plane"
+        );
+        Ok(Response::new(wire::UpdateKeysResponse {
+            epoch,
+            rotation_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),
+        }))
     }
 }

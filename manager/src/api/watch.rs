@@ -70,8 +70,10 @@ impl Wanted {
             ObjectKey::Service(_) => ObjectKind::Service,
             ObjectKey::Task(_) => ObjectKind::Task,
             ObjectKey::User(_) => ObjectKind::User,
+            ObjectKey::JoinToken(_) => ObjectKind::JoinToken,
             ObjectKey::Material(MaterialKind::Secret, _) => ObjectKind::Secret,
             ObjectKey::Material(MaterialKind::Config, _) => ObjectKind::Config,
+            ObjectKey::KeyRing => ObjectKind::KeyRing,
         };
         self.all() || self.0.contains(&kind)
     }

@@ -127,6 +127,7 @@ pub fn bootstrap(founding: Founding) -> Result<Founded, BootstrapError> {
         manager_token: new_token(Role::Manager, &root)?,
         next_raft_id: FIRST_RAFT_ID + 1,
         settings: founding.settings,
+        keys_wanted: 0,
     };
     let manager = ManagerStatus {
         raft_id: FIRST_RAFT_ID,

@@ -28,6 +28,12 @@ use weft_proto::spec::NodeSpec;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
 
+/// Longest host name there is (RFC 1035 s. 2.3.4), and far more than the other texts need: they are
+/// replicated, so whoever joins cannot fill the log with them.
+const MAX_TEXT: usize = 253;
+/// Most kinds of things that are only counted: far more than a machine has.
+const MAX_GENERIC: usize = 64;
+
 /// A machine that asks to join.
 #[derive(Clone, Debug)]
 pub(super) struct Applicant {
@@ -36,6 +42,8 @@ pub(super) struct Applicant {
     pub(super) data_addr: IpAddr,
     /// Of a manager.
     pub(super) advertise_addr: Option<SocketAddr>,
+    /// What its token says.
+    pub(super) labels: Labels,
 }
 
 impl Applicant {
@@ -46,12 +54,13 @@ impl Applicant {
         request: &wire::IssueRequest,
     ) -> Result<Self, CaError> {
         let description = request.description.clone();
-        let description: NodeDescription = description
+        let mut description: NodeDescription = description
             .ok_or(CaError::Incomplete("description of the node"))?
             .into();
         if description.hostname.is_empty() {
             return Err(CaError::Incomplete("host name"));
         }
+        bound(&mut description);
         let advertise_addr = match role {
             Role::Manager => Some(addr::read_advertise(&request.advertise_addr)?),
             Role::Worker => None,
@@ -61,8 +70,24 @@ impl Applicant {
             description,
             data_addr: addr::read_data(&request.data_addr)?,
             advertise_addr,
+            labels: Labels::new(),
         })
     }
+}
+
+/// Cuts what a machine says about itself to what an honest one says.
+fn bound(description: &mut NodeDescription) {
+    for text in [
+        &mut description.hostname,
+        &mut description.os,
+        &mut description.arch,
+        &mut description.version,
+    ] {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+    }
+    description.runtimes.dedup();
+    let generic = std::mem::take(&mut description.generic);
+    description.generic = generic.into_iter().take(MAX_GENERIC).collect();
 }
 
 /// Writes a new node down: a manager when it has an address for its peers, and then with a raft id
@@ -78,6 +103,7 @@ pub(super) fn enrol(
         description,
         data_addr,
         advertise_addr,
+        labels,
     } = applicant;
     addr::check_ingress(*data_addr, cluster.settings.ingress_pool)?;
     addr::check_networks(state, *data_addr)?;
@@ -96,7 +122,8 @@ pub(super) fn enrol(
         changes.push(Change::update(cluster));
     }
     let number = choose_node_number(state)?;
-    let node = new_node(*id, description.clone(), number, *data_addr, manager, now);
+    let mut node = new_node(*id, description.clone(), number, *data_addr, manager, now);
+    node.spec.labels = labels.clone();
     changes.push(Change::create(node.clone()));
     Ok(Decision {
         changes,
@@ -133,6 +160,8 @@ pub(crate) fn new_node(
         number,
         data_addr,
         manager,
+        // Its agent tells it.
+        tunnel_key: None,
     }
 }
 

@@ -10,6 +10,7 @@ use weft_pki::IssueError;
 use weft_pki::ParseTokenError;
 use weft_pki::RootError;
 use weft_proto::ClusterId;
+use weft_proto::JoinTokenId;
 use weft_proto::Name;
 use weft_proto::NodeId;
 use weft_proto::Role;
@@ -88,7 +89,7 @@ pub enum AddressError {
 
 /// A certificate that is not issued. Nothing was written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CaError {
+pub(crate) enum CaError {
     #[error(transparent)]
     TokenText(#[from] ParseTokenError),
     #[error(
@@ -101,6 +102,24 @@ pub(super) enum CaError {
          `weft cluster join-token {role}` on a manager"
     )]
     TokenRefused { role: Role },
+    #[error(
+        "this join token has expired: make another one with `weft cluster join-token create` on a \
+         manager (token {})", .0.short()
+    )]
+    TokenExpired(JoinTokenId),
+    #[error(
+        "this join token is used up, {used} nodes joined with it: make another one with `weft \
+         cluster join-token create` on a manager (token {})", .id.short()
+    )]
+    TokenUsedUp { id: JoinTokenId, used: u32 },
+    #[error("this machine ({}) was not let into the cluster: ask whoever runs it", .0.short())]
+    Rejected(NodeId),
+    #[error(
+        "too many machines wait to be let in with this join token: accept or reject some (`weft \
+         node ls`, `weft node accept`, `weft node reject`), or remove the token (`weft cluster \
+         join-token rm {}`)", .0.short()
+    )]
+    Crowded(JoinTokenId),
     #[error("too many nodes join at this moment: try again in {} s", .0.as_secs() + 1)]
     Busy(Duration),
     #[error("the request has no {0}")]
@@ -148,9 +167,12 @@ impl From<CaError> for Status {
             CaError::Address(_) => Status::invalid_argument(text),
             CaError::OtherCluster { .. }
             | CaError::TokenRefused { .. }
+            | CaError::TokenExpired(_)
+            | CaError::TokenUsedUp { .. }
+            | CaError::Rejected(_)
             | CaError::Stranger { .. }
             | CaError::Removed(_) => Status::permission_denied(text),
-            CaError::Busy(_) => Status::resource_exhausted(text),
+            CaError::Busy(_) | CaError::Crowded(_) => Status::resource_exhausted(text),
             CaError::NoIdentity => Status::unauthenticated(text),
             CaError::NoCluster => Status::failed_precondition(text),
             CaError::Issue(

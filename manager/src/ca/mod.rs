@@ -1,8 +1,10 @@
 //! Certificates for nodes: the network face of `weft-pki`, and how a cluster and its members begin.
 //!
 //! A join token is the only credential of a joining node, and grants exactly one role. Checking it,
-//! giving the node its identifier and numbers, and writing the node down is one transaction, so a
-//! certificate exists only for nodes that are in the state.
+//! taking one of its uses, giving the node its identifier and numbers, and writing the node down is
+//! one transaction, so a certificate exists only for nodes that are in the state. The two standing
+//! tokens are kept as they are, so that they can be shown again; of those made for a purpose only
+//! a digest is kept, and they are told once.
 
 mod addr;
 mod admit;
@@ -11,6 +13,7 @@ mod certify;
 mod enrol;
 mod error;
 mod pace;
+mod pending;
 mod server;
 
 #[cfg(test)]
@@ -26,4 +29,7 @@ pub use certify::certify;
 pub(crate) use enrol::new_node;
 pub(crate) use enrol::root_of as root;
 pub use error::AddressError;
+pub(crate) use error::CaError;
+pub(crate) use pending::accept;
+pub(crate) use pending::reject;
 pub use server::CaService;

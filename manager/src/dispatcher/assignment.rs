@@ -1,5 +1,6 @@
 //! What a node must know, and nothing else. Pure.
 
+use crate::keys::Tunnels;
 use crate::store::Claim;
 use crate::store::State;
 use std::collections::BTreeMap;
@@ -28,17 +29,20 @@ use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
 
 /// What `node` must know: its own tasks, ended ones too; the secrets and configs of those which have
-/// not ended; the networks that those attach to, with every endpoint and service there; and, because every node answers every
-/// published port, all of those and all nodes. Nothing of other networks.
+/// not ended; the networks that those attach to, with every endpoint and service there; and, because
+/// every node answers every published port, all of those and all nodes; and keys of the pairs that it
+/// is one of. Nothing of other networks.
 pub fn assignments_for(view: &State, node: NodeId) -> BTreeMap<AssignmentKey, Assignment> {
     let own = networks_of(view, node);
     let networks = own.iter().flat_map(|id| of_network(view, *id));
     let materials = materials_of(view, node);
     let materials = materials.iter().filter_map(|of| material(view, *of));
+    let tunnels = Tunnels::of(view, node);
     tasks(view, node)
         .chain(networks)
         .chain(materials)
         .chain(common(view))
+        .chain(tunnels.iter().flat_map(Tunnels::all))
         .map(|assignment| (assignment.key(), assignment))
         .collect()
 }
@@ -143,6 +147,7 @@ pub(super) fn network(view: &State, id: NetworkId) -> Option<Assignment> {
         vni: network.vni,
         subnet: network.subnet,
         internal: network.spec.internal,
+        encrypted: network.spec.encrypted,
     }))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
+use crate::store::Claim;
 use crate::store::State;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -10,9 +11,11 @@ use tonic::Status;
 use weft_proto::Name;
 use weft_proto::NodeId;
 use weft_proto::command::Change;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::Node;
 use weft_proto::object::NodeDescription;
 use weft_proto::object::NodeState;
+use weft_proto::object::ObjectKey;
 use weft_proto::spec::Generic;
 use weft_proto::wire;
 
@@ -28,6 +31,9 @@ const MAX_GENERIC: usize = 64;
 pub(super) struct Introduction {
     description: NodeDescription,
     data_addr: IpAddr,
+    tunnel_key: Option<TunnelKey>,
+    /// Drawn by the agent at its start; 0: it is of an earlier release.
+    pub(super) instance: u64,
 }
 
 impl Introduction {
@@ -56,22 +62,43 @@ impl Introduction {
         }
         description.runtimes.dedup();
         description.generic = known(std::mem::take(&mut description.generic));
+        let tunnel_key =
+            match hello.tunnel_key.as_slice() {
+                [] => None,
+                bytes => Some(TunnelKey::try_from(bytes).map_err(|error| {
+                    Status::invalid_argument(format!("hello.tunnel_key {error}"))
+                })?),
+            };
         Ok(Introduction {
             description,
             data_addr,
+            tunnel_key,
+            instance: hello.instance,
         })
     }
 
     /// The node as it should be; `None` when the state says so already, or has no such node.
     fn change(&self, view: &State, node: NodeId) -> Option<Change> {
         let node = view.node(node)?;
+        // Another node's key is not this one's: its files were copied, or it lies.
+        let tunnel_key = self.tunnel_key.filter(|key| {
+            let holder = view.holder(&Claim::TunnelKey(*key));
+            holder.is_none_or(|holder| holder == ObjectKey::Node(node.id))
+        });
+        if tunnel_key != self.tunnel_key {
+            tracing::warn!(node = %node.id, "it tells another node's tunnel key, which is left out");
+        }
         let data_addr = self.address(view, node);
-        if node.description == self.description && node.data_addr == data_addr {
+        if node.description == self.description
+            && node.data_addr == data_addr
+            && node.tunnel_key == tunnel_key
+        {
             return None;
         }
         let mut node = Node::clone(node);
         node.description = self.description.clone();
         node.data_addr = data_addr;
+        node.tunnel_key = tunnel_key;
         Some(Change::update(node))
     }
 

@@ -11,6 +11,7 @@ use crate::dispatcher::assignment::of_network;
 use crate::dispatcher::assignment::tasks;
 use crate::dispatcher::news::Piece;
 use crate::dispatcher::trail::Step;
+use crate::keys::Tunnels;
 use crate::store::View;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ impl Feed {
         let materials = materials_of(&view, node);
         let used = materials.iter().filter_map(|of| material(&view, *of));
         let own = networks.iter().flat_map(|id| of_network(&view, *id));
+        let tunnels = Tunnels::of(&view, node);
         let snapshot = Assignments {
             revision: view.revision(),
             snapshot: true,
@@ -53,6 +55,7 @@ impl Feed {
                 .chain(own)
                 .chain(used)
                 .chain(common.iter().cloned())
+                .chain(tunnels.iter().flat_map(Tunnels::all))
                 .collect(),
             removals: Vec::new(),
             managers: managers.clone(),
@@ -163,6 +166,12 @@ impl Feed {
         }
         pending.extend(pieces(news.nodes.get(&self.node)));
         pending.extend(news.common.iter().cloned());
+        // Derived for this node alone, and kept nowhere.
+        if news.tunnels.concern(self.node) {
+            let (old, new) = (&step.old, &step.new);
+            let (old, new) = (Tunnels::of(old, self.node), Tunnels::of(new, self.node));
+            pending.extend(Tunnels::changes(old.as_ref(), new.as_ref()));
+        }
         if news.managers {
             self.managers = managers(&step.new);
         }

@@ -6,6 +6,7 @@
 
 mod assignment;
 mod describe;
+mod double;
 mod feed;
 mod news;
 mod presence;

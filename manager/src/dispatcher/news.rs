@@ -5,10 +5,12 @@ use crate::dispatcher::assignment::backend;
 use crate::dispatcher::assignment::endpoint;
 use crate::dispatcher::assignment::managers;
 use crate::dispatcher::assignment::network;
+use crate::dispatcher::assignment::networks_of;
 use crate::dispatcher::assignment::peer;
 use crate::dispatcher::assignment::place;
 use crate::dispatcher::assignment::published;
 use crate::dispatcher::assignment::service;
+use crate::keys::nodes_on;
 use crate::store::State;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -39,8 +41,23 @@ pub(super) struct News {
     pub(super) nodes: BTreeMap<NodeId, Vec<Piece>>,
     /// Nodes whose tasks may attach to other networks, or use other secrets and configs, than before.
     pub(super) moved: BTreeSet<NodeId>,
+    /// Whose tunnels may be others, or have other keys, than before.
+    pub(super) tunnels: Concerned,
     /// Managers, or their addresses, changed.
     pub(super) managers: bool,
+}
+
+/// Nodes that something may concern.
+#[derive(Debug, Default)]
+pub(super) struct Concerned {
+    all: bool,
+    nodes: BTreeSet<NodeId>,
+}
+
+impl Concerned {
+    pub(super) fn concern(&self, node: NodeId) -> bool {
+        self.all || self.nodes.contains(&node)
+    }
 }
 
 impl News {
@@ -52,12 +69,15 @@ impl News {
             news: News::default(),
             services: BTreeSet::new(),
             tasks: BTreeSet::new(),
+            attached: BTreeSet::new(),
+            ends: BTreeSet::new(),
         };
         for key in changed {
             match key {
                 ObjectKey::Task(id) => digest.task(*id),
                 ObjectKey::Node(id) => digest.node(*id),
                 ObjectKey::Network(id) => {
+                    digest.attached.insert(*id);
                     digest.network_piece(*id, AssignmentKey::Network(*id), |state| {
                         network(state, *id)
                     });
@@ -66,12 +86,16 @@ impl News {
                 ObjectKey::Cluster => digest.cluster(),
                 // No node needs to know who people are.
                 ObjectKey::User(_) => {}
+                // Who may join concerns nobody who has.
+                ObjectKey::JoinToken(_) => {}
                 // Its versions never change; which of them a node has follows from its tasks.
                 ObjectKey::Material(..) => {}
+                ObjectKey::KeyRing => digest.news.tunnels.all = true,
             }
         }
         digest.endpoints();
         digest.published();
+        digest.tunnels();
         digest.news.managers = managers(old) != managers(new);
         digest.news
     }
@@ -91,6 +115,10 @@ struct Digest<'a> {
     services: BTreeSet<ServiceId>,
     /// Tasks whose endpoints may be others than before.
     tasks: BTreeSet<TaskId>,
+    /// Networks that other nodes than before may be on.
+    attached: BTreeSet<NetworkId>,
+    /// Nodes whose ends of tunnels are others than before.
+    ends: BTreeSet<NodeId>,
 }
 
 impl Digest<'_> {
@@ -112,6 +140,9 @@ impl Digest<'_> {
         }
         if attached(old) != attached(new) {
             self.news.moved.extend(was.into_iter().chain(is));
+            let both = old.into_iter().chain(new);
+            self.attached
+                .extend(both.flat_map(|task| task.addresses.keys().copied()));
         }
         self.tasks.insert(id);
         self.backend(old, new);
@@ -154,6 +185,10 @@ impl Digest<'_> {
         self.common_piece(AssignmentKey::Peer(id), |state| peer(state, id));
         let seen = |node: &Node| (node.data_addr, node.status.state == NodeState::Down);
         let (old, new) = (self.old.node(id), self.new.node(id));
+        let end = |node: &Node| (node.data_addr, node.tunnel_key);
+        if old.map(|node| end(node)) != new.map(|node| end(node)) {
+            self.ends.insert(id);
+        }
         if old.map(|node| seen(node)) == new.map(|node| seen(node)) {
             return;
         }
@@ -222,6 +257,27 @@ impl Digest<'_> {
             self.common_piece(AssignmentKey::Published(protocol, number), |state| {
                 published(state, protocol, number)
             });
+        }
+    }
+}
+
+impl Digest<'_> {
+    /// A task that comes to a node which is on the network already makes no new pair of nodes; and
+    /// of a node whose end changed, all that it shares an encrypted network with are told.
+    fn tunnels(&mut self) {
+        for network in std::mem::take(&mut self.attached) {
+            let (was, is) = (nodes_on(self.old, network), nodes_on(self.new, network));
+            if was != is {
+                self.news.tunnels.nodes.extend(was.union(&is));
+            }
+        }
+        for node in std::mem::take(&mut self.ends) {
+            for state in [self.old, self.new] {
+                for network in networks_of(state, node) {
+                    self.news.tunnels.nodes.extend(nodes_on(state, network));
+                }
+            }
+            self.news.tunnels.nodes.insert(node);
         }
     }
 }

@@ -14,6 +14,11 @@ use weft_proto::wire;
 /// How long a broken session is told of: as long as the leader may need to hear of it.
 const TOLD_FOR: Duration = Duration::from_secs(10);
 
+/// How long an agent is refused after the leader said that another one has its identity.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// Most of those that are remembered.
+const MAX_REFUSED: usize = 1024;
+
 /// Which agents hold a session with this manager. Kept in memory only: it is true again a heartbeat
 /// after a restart.
 #[derive(Debug, Default)]
@@ -27,6 +32,10 @@ struct Seats {
     taken: BTreeMap<NodeId, Entry>,
     /// Nodes whose session broke, and when.
     broken: BTreeMap<NodeId, Instant>,
+    /// Nodes of which a second agent came, and when it was refused last.
+    doubled: BTreeMap<NodeId, Instant>,
+    /// Agents that are refused until then.
+    refused: BTreeMap<(NodeId, u64), Instant>,
 }
 
 #[derive(Debug)]
@@ -34,7 +43,10 @@ struct Entry {
     session: u64,
     heard: Instant,
     applied: u64,
+    key_epoch: u64,
+    instance: u64,
     replaced: CancellationToken,
+    doubled: CancellationToken,
 }
 
 /// A session's place. Dropping it frees the place, unless a newer session took it.
@@ -46,6 +58,8 @@ pub(super) struct Seat {
     pub(super) session: u64,
     /// Cancelled when a newer session of the same node began.
     pub(super) replaced: CancellationToken,
+    /// Cancelled when another agent with the same identity keeps the place.
+    pub(super) doubled: CancellationToken,
     /// Its connection broke.
     broke: AtomicBool,
 }
@@ -58,17 +72,32 @@ impl Presence {
         let mut seats = self.seats.lock();
         let recent = |at: &Instant| now.saturating_duration_since(*at) < TOLD_FOR;
         seats.broken.retain(|_, at| recent(at));
-        let heard = |node: &NodeId, at: Instant, applied_revision, gone| wire::Heard {
-            node_id: node.to_string(),
-            age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
-                .unwrap_or(u64::MAX),
-            applied_revision,
-            gone,
-        };
+        seats.doubled.retain(|_, at| recent(at));
+        let doubled = seats.doubled.clone();
+        let heard =
+            |node: &NodeId, at: Instant, applied_revision, key_epoch, gone, instance| wire::Heard {
+                node_id: node.to_string(),
+                age_ms: u64::try_from(now.saturating_duration_since(at).as_millis())
+                    .unwrap_or(u64::MAX),
+                applied_revision,
+                gone,
+                key_epoch,
+                instance,
+                doubled: doubled.contains_key(node),
+            };
         let here = seats.taken.iter();
-        let here = here.map(|(node, entry)| heard(node, entry.heard, entry.applied, false));
+        let here = here.map(|(node, entry)| {
+            heard(
+                node,
+                entry.heard,
+                entry.applied,
+                entry.key_epoch,
+                false,
+                entry.instance,
+            )
+        });
         let broken = seats.broken.iter();
-        here.chain(broken.map(|(node, at)| heard(node, *at, 0, true)))
+        here.chain(broken.map(|(node, at)| heard(node, *at, 0, 0, true, 0)))
             .collect()
     }
 
@@ -91,9 +120,54 @@ impl Presence {
             .is_some_and(|entry| entry.session == session)
     }
 
+    /// When the agent that has a node's place was heard last, if it is another one than that with
+    /// this number. 0: an agent of an earlier release, which has no number.
+    pub(super) fn rival(&self, node: NodeId, instance: u64) -> Option<Instant> {
+        let seats = self.seats.lock();
+        let entry = seats.taken.get(&node)?;
+        let other = entry.instance != instance && entry.instance != 0 && instance != 0;
+        other.then_some(entry.heard)
+    }
+
+    /// A second agent of this node was refused; the leader is told.
+    pub(super) fn alarm(&self, node: NodeId) {
+        self.seats.lock().doubled.insert(node, Instant::now());
+    }
+
+    /// Whether an agent is to be refused.
+    pub(super) fn is_refused(&self, node: NodeId, instance: u64) -> bool {
+        let seats = self.seats.lock();
+        let until = seats.refused.get(&(node, instance));
+        until.is_some_and(|until| *until > Instant::now())
+    }
+
+    /// Refuses agents from now on whose identity others have: the leader said so. Their sessions end.
+    pub fn refuse(&self, agents: &[wire::RefusedAgent]) {
+        if agents.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut seats = self.seats.lock();
+        seats.refused.retain(|_, until| *until > now);
+        for agent in agents {
+            let Ok(node) = agent.node_id.parse::<NodeId>() else {
+                continue;
+            };
+            let key = (node, agent.instance);
+            if seats.refused.len() < MAX_REFUSED || seats.refused.contains_key(&key) {
+                seats.refused.insert(key, now + REFUSED_FOR);
+            }
+            if let Some(entry) = seats.taken.get(&node)
+                && entry.instance == agent.instance
+            {
+                entry.doubled.cancel();
+            }
+        }
+    }
+
     /// Gives the node's place to a new session; an older one is told to end.
-    pub(super) fn enter(self: &Arc<Self>, node: NodeId) -> Seat {
-        let replaced = CancellationToken::new();
+    pub(super) fn enter(self: &Arc<Self>, node: NodeId, instance: u64) -> Seat {
+        let (replaced, doubled) = (CancellationToken::new(), CancellationToken::new());
         let mut seats = self.seats.lock();
         seats.last += 1;
         let session = seats.last;
@@ -101,12 +175,14 @@ impl Presence {
             session,
             heard: Instant::now(),
             applied: 0,
+            key_epoch: 0,
+            instance,
             replaced: replaced.clone(),
+            doubled: doubled.clone(),
         };
         seats.broken.remove(&node);
         if let Some(old) = seats.taken.insert(node, entry) {
-            // An agent that lost its connection comes back like this; two machines with one
-            // identity do so again and again.
+            // An agent that lost its connection comes back like this.
             tracing::warn!(%node, "a second session of this node began, the first one ends");
             old.replaced.cancel();
         }
@@ -115,6 +191,7 @@ impl Presence {
             node,
             session,
             replaced,
+            doubled,
             broke: AtomicBool::new(false),
         }
     }
@@ -135,6 +212,18 @@ impl Seat {
         {
             entry.heard = Instant::now();
             entry.applied = applied.unwrap_or(entry.applied);
+        }
+    }
+}
+
+impl Seat {
+    /// The agent said that it holds the keys of the data plane up to `epoch`.
+    pub(super) fn holds_keys(&self, epoch: u64) {
+        let mut seats = self.presence.seats.lock();
+        if let Some(entry) = seats.taken.get_mut(&self.node)
+            && entry.session == self.session
+        {
+            entry.key_epoch = epoch;
         }
     }
 }

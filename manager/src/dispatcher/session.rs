@@ -2,6 +2,8 @@
 
 use crate::dispatcher::assignment::managers;
 use crate::dispatcher::describe::Introduction;
+use crate::dispatcher::double::doubled;
+use crate::dispatcher::double::make_way;
 use crate::dispatcher::feed::Feed;
 use crate::dispatcher::presence::Seat;
 use crate::dispatcher::report;
@@ -60,7 +62,13 @@ async fn converse(
         Ok(introduction) => introduction,
         Err(refused) => return refused,
     };
-    let seat = shared.presence.enter(node);
+    // A heartbeat, and half of one for its way.
+    let patience = shared.pace.heartbeat * 3 / 2;
+    let instance = introduction.instance;
+    if let Err(refused) = make_way(&shared.presence, node, instance, patience).await {
+        return refused;
+    }
+    let seat = shared.presence.enter(node, instance);
     let (logs, requests) = shared.logs.attach(node);
     tracing::info!(%node, session = seat.session, "session began");
     let mut views = shared.trail.subscribe();
@@ -119,9 +127,13 @@ async fn introduce(
         .ok_or_else(gone)?;
     match first.kind {
         Some(FromAgent::Hello(hello)) => Introduction::read(hello),
-        Some(FromAgent::Heartbeat(_) | FromAgent::Status(_) | FromAgent::Log(_)) | None => {
-            Err(Status::invalid_argument("a session begins with hello"))
-        }
+        Some(
+            FromAgent::Heartbeat(_)
+            | FromAgent::Status(_)
+            | FromAgent::Log(_)
+            | FromAgent::KeysHeld(_),
+        )
+        | None => Err(Status::invalid_argument("a session begins with hello")),
     }
 }
 
@@ -162,6 +174,7 @@ impl Session<'_> {
                 () = self.seat.replaced.cancelled() => {
                     return Status::aborted("another session of this node began");
                 }
+                () = self.seat.doubled.cancelled() => return doubled(),
                 () = sleep_until(silent_at) => {
                     return Status::deadline_exceeded(format!("nothing was heard for {silence:?}"));
                 }
@@ -243,6 +256,7 @@ impl Session<'_> {
             }
             Some(FromAgent::Status(report)) => self.report(report),
             Some(FromAgent::Log(chunk)) => self.logs.deliver(chunk),
+            Some(FromAgent::KeysHeld(held)) => self.seat.holds_keys(held.epoch),
             // What else an agent of another version says is no reason to end its session.
             Some(FromAgent::Hello(_)) | None => {}
         }

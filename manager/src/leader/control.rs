@@ -126,6 +126,7 @@ impl Office {
         loops.spawn(self.clone().plan_tasks());
         loops.spawn(self.clone().watch_nodes());
         loops.spawn(self.clone().keep_membership());
+        loops.spawn(self.clone().keep_keys());
         loops
     }
 

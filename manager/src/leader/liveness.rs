@@ -1,5 +1,6 @@
 //! Which nodes answer. Every manager tells the leader whose agents it heard; the leader decides.
 
+use crate::leader::doubles::Doubles;
 use crate::store::State;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -24,26 +25,45 @@ pub(crate) const BROKEN_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct Liveness {
     seen: Mutex<BTreeMap<NodeId, Seen>>,
+    /// Nodes that the leader waits for until it uses a new key of the data plane.
+    keys_awaited: Mutex<Vec<NodeId>>,
+    doubles: Mutex<Doubles>,
 }
+
+/// What is said of a node of which two agents were heard.
+const DOUBLED: &str = "another machine has its identity and was refused: unless it was copied on \
+     purpose, its key was stolen (weft node revoke)";
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     heard: Option<Instant>,
     /// When its session with some manager broke.
     broke: Option<Instant>,
+    /// It holds the keys of the data plane up to this epoch, as it said when it was heard last.
+    key_epoch: u64,
 }
 
 impl Liveness {
     /// A manager heard these nodes.
     pub fn heard(&self, heard: &[wire::Heard], now: Instant) {
-        let mut seen = self.seen.lock();
+        let (mut seen, mut doubles) = (self.seen.lock(), self.doubles.lock());
         for heard in heard {
             let Ok(node) = heard.node_id.parse::<NodeId>() else {
                 continue;
             };
             let age = Duration::from_millis(heard.age_ms);
-            let at = Some(now.checked_sub(age).unwrap_or(now));
+            let at = now.checked_sub(age).unwrap_or(now);
+            if !heard.gone {
+                doubles.heard(node, heard.instance, at);
+            }
+            if heard.doubled {
+                doubles.seen(node, now);
+            }
+            let at = Some(at);
             let known = seen.entry(node).or_default();
+            if !heard.gone && at >= known.heard {
+                known.key_epoch = heard.key_epoch;
+            }
             let last = if heard.gone {
                 &mut known.broke
             } else {
@@ -53,9 +73,38 @@ impl Liveness {
         }
     }
 
+    /// The newest epoch of the data plane's keys that each node holds.
+    pub(super) fn held(&self) -> BTreeMap<NodeId, u64> {
+        let seen = self.seen.lock();
+        seen.iter()
+            .map(|(node, seen)| (*node, seen.key_epoch))
+            .collect()
+    }
+
+    /// The leader waits for these nodes until it uses a new key.
+    pub fn await_keys(&self, nodes: Vec<NodeId>) {
+        *self.keys_awaited.lock() = nodes;
+    }
+
+    /// The nodes that the leader waits for until it uses a new key.
+    pub fn keys_awaited(&self) -> Vec<NodeId> {
+        self.keys_awaited.lock().clone()
+    }
+
     /// Forgets everything: what an earlier term heard says nothing about now.
     pub fn reset(&self) {
         self.seen.lock().clear();
+        self.doubles.lock().clear();
+    }
+
+    /// The agents that every manager is to refuse, because others have their identities.
+    pub fn refused(&self, now: Instant) -> Vec<wire::RefusedAgent> {
+        let refused = self.doubles.lock().refused(now);
+        let agent = |(node, instance): (NodeId, u64)| wire::RefusedAgent {
+            node_id: node.to_string(),
+            instance,
+        };
+        refused.into_iter().map(agent).collect()
     }
 
     /// The changes that make nodes ready or down. `since`: when this manager took office, or could
@@ -67,14 +116,20 @@ impl Liveness {
         now: Instant,
         at: Timestamp,
     ) -> Vec<Change> {
-        let seen = self.seen.lock();
+        let (seen, doubles) = (self.seen.lock(), self.doubles.lock());
         let changed = state.nodes().filter_map(|node| {
+            let marked = doubles.is_marked(node.id, now);
             let seen = seen.get(&node.id).copied().unwrap_or_default();
             let (next, message) = match (node.status.state, seen.missing(since, now)) {
                 (NodeState::Unknown | NodeState::Down, None) if seen.is_fresh(now) => {
-                    (NodeState::Ready, "")
+                    (NodeState::Ready, if marked { DOUBLED } else { "" })
                 }
                 (NodeState::Ready, Some(why)) => (NodeState::Down, why),
+                (NodeState::Ready, None) if marked != (node.status.message == DOUBLED) => {
+                    let mut node = Node::clone(node);
+                    node.status.message = if marked { DOUBLED } else { "" }.to_owned();
+                    return Some(Change::update(node));
+                }
                 (NodeState::Unknown | NodeState::Down | NodeState::Ready, _) => return None,
             };
             let mut node = Node::clone(node);
@@ -118,6 +173,8 @@ mod tests {
             age_ms: 0,
             applied_revision: 7,
             gone: false,
+            key_epoch: 0,
+            ..wire::Heard::default()
         }]
     }
 
@@ -178,6 +235,31 @@ mod tests {
         liveness.heard(&gone(1), after(1_500));
         let late = liveness.plan(&state, held_up, after(4_000), Timestamp::default());
         assert_eq!(states(&late), [], "who was held up does not judge at once");
+    }
+
+    #[test]
+    fn a_node_whose_identity_is_used_twice_is_marked_and_stays_ready() {
+        let begin = Instant::now();
+        let liveness = Liveness::default();
+        let mut state = state(vec![node(1).into()]);
+        let mut plan = |at: u64| {
+            let now = begin + Duration::from_secs(at);
+            let mut heard = heard(1);
+            heard[0].doubled = at < 10;
+            liveness.heard(&heard, now);
+            let changes = liveness.plan(&state, begin, now, Timestamp::default());
+            for change in &changes {
+                if let Change::Put { object, .. } = change {
+                    state = crate::fixture::state(vec![object.clone()]);
+                }
+            }
+            let node = state.nodes().next().unwrap();
+            assert_eq!(node.status.state, NodeState::Ready);
+            (changes.len(), node.status.message == DOUBLED)
+        };
+        assert_eq!(plan(1), (1, true));
+        assert_eq!(plan(2), (0, true), "once");
+        assert_eq!(plan(400), (1, false), "not for ever");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod batch;
 mod control;
+mod doubles;
+mod keys;
 mod liveness;
 mod membership;
 mod office;

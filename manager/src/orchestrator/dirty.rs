@@ -76,7 +76,9 @@ pub fn affected(before: &State, after: &State, changed: &[ObjectKey]) -> Dirty {
             ObjectKey::Cluster
             | ObjectKey::Network(_)
             | ObjectKey::Material(..)
-            | ObjectKey::User(_) => {}
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => {}
         }
     }
     nodes.retain(|id| matters(before, after, *id));

@@ -168,7 +168,9 @@ impl Backup {
             | Object::Service(_)
             | Object::Task(_)
             | Object::Material(_)
-            | Object::User(_) => None,
+            | Object::KeyRing(_)
+            | Object::User(_)
+            | Object::JoinToken(_) => None,
         });
         Ok(Backup {
             cluster: cluster.ok_or(BackupError::Empty)?,

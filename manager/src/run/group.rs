@@ -3,6 +3,7 @@
 use crate::api::Members;
 use crate::consensus::ClusterProposer;
 use crate::leader::ANSWERS_WITHIN;
+use crate::leader::Liveness;
 use crate::leader::answering;
 use crate::logs::Peers;
 use crate::store::Store;
@@ -20,15 +21,22 @@ pub(super) struct Group {
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
     store: Arc<Store>,
+    liveness: Arc<Liveness>,
     told: Mutex<Told>,
 }
 
 impl Group {
-    pub(super) fn new(raft: RaftNode, proposer: Arc<ClusterProposer>, store: Arc<Store>) -> Self {
+    pub(super) fn new(
+        raft: RaftNode,
+        proposer: Arc<ClusterProposer>,
+        store: Arc<Store>,
+        liveness: Arc<Liveness>,
+    ) -> Self {
         Group {
             raft,
             proposer,
             store,
+            liveness,
             told: Mutex::default(),
         }
     }
@@ -91,6 +99,10 @@ impl Members for Group {
             reachable: reachable(member),
         };
         status.members.values().map(member).collect()
+    }
+
+    fn keys_awaited(&self) -> Vec<NodeId> {
+        self.liveness.keys_awaited()
     }
 }
 

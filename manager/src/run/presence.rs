@@ -41,7 +41,9 @@ pub async fn report(
         let heard = presence.heard();
         let status = raft.status().borrow().clone();
         if status.is_leader {
-            liveness.heard(&heard, Instant::now());
+            let now = Instant::now();
+            liveness.heard(&heard, now);
+            presence.refuse(&liveness.refused(now));
             continue;
         }
         let Some(leader) = status.leader.filter(|leader| *leader != status.me) else {
@@ -50,7 +52,13 @@ pub async fn report(
         let mut peer = proposer.peer(leader);
         let answer = timeout(PATIENCE, peer.presence(wire::PresenceRequest { heard })).await;
         match answer {
-            Ok(Ok(answer)) => told(answer.into_inner().answering),
+            Ok(Ok(answer)) => {
+                let answer = answer.into_inner();
+                let awaited = answer.keys_awaited.iter();
+                liveness.await_keys(awaited.filter_map(|node| node.parse().ok()).collect());
+                presence.refuse(&answer.refused);
+                told(answer.answering);
+            }
             Ok(Err(status)) => {
                 tracing::debug!(%leader, %status, "the leader did not take the report; the next one follows");
             }

@@ -24,6 +24,8 @@ use weft_proto::time::Timestamp;
 pub(super) struct Wanted {
     pub(super) service: ServiceId,
     pub(super) spec: Shared<TaskSpec>,
+    /// A network of theirs is encrypted.
+    pub(super) encrypted: bool,
     pub(super) now: Timestamp,
 }
 
@@ -75,7 +77,7 @@ impl Choice {
         let mut refusals = Refusals::default();
         let mut suitable = Vec::new();
         for info in index.iter() {
-            match refuse_at_all(info, &wanted.spec) {
+            match refuse_at_all(info, &wanted.spec, wanted.encrypted) {
                 Some(refusal) => refusals.add(&info.node.description.hostname, &refusal),
                 None => suitable.push(info),
             }

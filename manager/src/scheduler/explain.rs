@@ -19,6 +19,7 @@ enum Kind {
     Paused,
     Drained,
     Runtime(&'static str),
+    Encryption,
     Constraint(usize),
     MaxPerNode,
     Cpu,
@@ -102,6 +103,7 @@ fn split(refusal: &Refusal) -> (Kind, Option<u64>) {
         Refusal::Paused => (Kind::Paused, None),
         Refusal::Drained => (Kind::Drained, None),
         Refusal::Runtime(name) => (Kind::Runtime(name.0), None),
+        Refusal::Encryption => (Kind::Encryption, None),
         Refusal::Constraint(at) => (Kind::Constraint(*at), None),
         Refusal::MaxPerNode => (Kind::MaxPerNode, None),
         Refusal::Cpu { free } => (Kind::Cpu, Some(*free)),
@@ -135,6 +137,7 @@ fn state(kind: &Kind, spec: &TaskSpec) -> String {
         Kind::Paused => "paused".to_owned(),
         Kind::Drained => "drained".to_owned(),
         Kind::Runtime(name) => format!("without the {name} runtime"),
+        Kind::Encryption => "unable to encrypt".to_owned(),
         Kind::Constraint(at) => spec
             .constraints
             .get(*at)
@@ -161,6 +164,7 @@ fn wanted(kind: &Kind, spec: &TaskSpec) -> String {
         | Kind::Paused
         | Kind::Drained
         | Kind::Runtime(_)
+        | Kind::Encryption
         | Kind::Constraint(_)
         | Kind::MaxPerNode
         | Kind::IngressAddresses => String::new(),
@@ -176,6 +180,7 @@ fn amount(kind: &Kind, number: u64) -> String {
         | Kind::Paused
         | Kind::Drained
         | Kind::Runtime(_)
+        | Kind::Encryption
         | Kind::Constraint(_)
         | Kind::MaxPerNode
         | Kind::Generic(_)

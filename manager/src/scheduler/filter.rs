@@ -17,6 +17,8 @@ pub(super) enum Refusal {
     Paused,
     Drained,
     Runtime(RuntimeName),
+    /// The task is on an encrypted network, which the node cannot carry.
+    Encryption,
     /// The position of the constraint that it does not meet, in the spec's order.
     Constraint(usize),
     /// It runs as many of the service's tasks as one node may.
@@ -38,8 +40,9 @@ pub(super) enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RuntimeName(pub(super) &'static str);
 
-/// What keeps every task of this spec from the node, however little it runs.
-pub(super) fn refuse_at_all(info: &NodeInfo, spec: &TaskSpec) -> Option<Refusal> {
+/// What keeps every task of this spec from the node, however little it runs. `encrypted`: on a network
+/// of the task's.
+pub(super) fn refuse_at_all(info: &NodeInfo, spec: &TaskSpec, encrypted: bool) -> Option<Refusal> {
     let node = &info.node;
     match node.status.state {
         NodeState::Ready => {}
@@ -53,6 +56,9 @@ pub(super) fn refuse_at_all(info: &NodeInfo, spec: &TaskSpec) -> Option<Refusal>
     }
     if !node.description.runtimes.contains(&spec.runtime) {
         return Some(Refusal::Runtime(runtime_name(spec.runtime)));
+    }
+    if encrypted && !node.description.encrypts {
+        return Some(Refusal::Encryption);
     }
     spec.constraints
         .iter()

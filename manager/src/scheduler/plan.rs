@@ -11,6 +11,7 @@ use crate::scheduler::node_info::NodeInfo;
 use crate::store::State;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use weft_proto::NetworkId;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
@@ -124,7 +125,9 @@ impl Scheduler {
         tasks.sort_by_key(|task| key(task));
         (self.room, self.recheck) = (false, None);
         self.fresh.clear();
+        let encrypted = self.seen.networks().filter(|net| net.spec.encrypted);
         let mut round = Round {
+            encrypted: encrypted.map(|net| net.id).collect(),
             index: &mut self.index,
             waiting: self.waiting.len(),
             now,
@@ -141,6 +144,8 @@ impl Scheduler {
 
 struct Round<'a> {
     index: &'a mut NodeIndex,
+    /// Networks that are encrypted.
+    encrypted: BTreeSet<NetworkId>,
     waiting: usize,
     now: Timestamp,
     placement: Placement,
@@ -172,6 +177,7 @@ impl Round<'_> {
         let wanted = Wanted {
             service: first.service,
             spec: first.spec.clone(),
+            encrypted: self.is_encrypted(first),
             now: self.now,
         };
         let mut choice = Choice::new(self.index, wanted);
@@ -198,8 +204,8 @@ impl Round<'_> {
         let Some(info) = self.index.get(node) else {
             return;
         };
-        let refusal =
-            refuse_at_all(info, &task.spec).or_else(|| refuse_more(info, task.service, &task.spec));
+        let refusal = refuse_at_all(info, &task.spec, self.is_encrypted(task))
+            .or_else(|| refuse_more(info, task.service, &task.spec));
         match refusal {
             Some(refusal) => {
                 let hostname = &info.node.description.hostname;
@@ -212,6 +218,11 @@ impl Round<'_> {
                 self.placement.tasks.push(task);
             }
         }
+    }
+
+    fn is_encrypted(&self, task: &Task) -> bool {
+        let mut networks = task.spec.networks.iter();
+        networks.any(|network| self.encrypted.contains(&network.id))
     }
 
     fn wait(&mut self, task: &Task, reason: &str) {

@@ -204,7 +204,12 @@ fn check_rules(state: &State, item: &Item) -> Result<(), Conflict> {
             Some(_) | None => Ok(()),
         },
         Item::Material(material) => check_material(state, material),
-        Item::Cluster(_) | Item::Node(_) | Item::Service(_) | Item::User(_) => Ok(()),
+        Item::Cluster(_)
+        | Item::Node(_)
+        | Item::Service(_)
+        | Item::KeyRing(_)
+        | Item::User(_)
+        | Item::JoinToken(_) => Ok(()),
     }
 }
 
@@ -258,6 +263,7 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
     };
     match key {
         ObjectKey::Cluster => Err(invalid("the cluster itself cannot be removed".to_owned())),
+        ObjectKey::KeyRing => Err(invalid("the key ring cannot be removed".to_owned())),
         ObjectKey::Network(id) => {
             let uses = |spec: &TaskSpec| spec.networks.iter().any(|net| net.id == id);
             user(state, uses).map_or(Ok(()), |user| Err(invalid(user)))
@@ -266,9 +272,11 @@ fn check_removal(state: &State, key: ObjectKey) -> Result<(), Conflict> {
             let uses = |spec: &TaskSpec| spec.files.iter().any(|file| file.material == id);
             user(state, uses).map_or(Ok(()), |user| Err(invalid(user)))
         }
-        ObjectKey::Node(_) | ObjectKey::Service(_) | ObjectKey::Task(_) | ObjectKey::User(_) => {
-            Ok(())
-        }
+        ObjectKey::Node(_)
+        | ObjectKey::Service(_)
+        | ObjectKey::Task(_)
+        | ObjectKey::User(_)
+        | ObjectKey::JoinToken(_) => Ok(()),
     }
 }
 
@@ -303,7 +311,7 @@ fn describe(state: &State, key: ObjectKey) -> String {
         ObjectKey::Material(kind, id) => state
             .material(id)
             .map(|material| format!("{kind} {}", material.spec.name)),
-        ObjectKey::Cluster => None,
+        ObjectKey::Cluster | ObjectKey::KeyRing | ObjectKey::JoinToken(_) => None,
     }
     .unwrap_or_else(|| key.to_string())
 }

@@ -11,6 +11,7 @@ use weft_proto::Name;
 use weft_proto::NetworkId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
+use weft_proto::key::TunnelKey;
 use weft_proto::spec::MaterialKind;
 use weft_proto::spec::MaterialName;
 use weft_proto::spec::Protocol;
@@ -38,6 +39,8 @@ pub enum Claim {
     IngressAddress(Ipv4Addr),
     /// A name of a secret or a config.
     MaterialName(MaterialKind, MaterialName),
+    /// A node's public key: with another's, a node could take that one's packets.
+    TunnelKey(TunnelKey),
 }
 
 impl Claim {
@@ -53,7 +56,8 @@ impl Claim {
             | Claim::NodeNumber(_)
             | Claim::RaftId(_)
             | Claim::IngressAddress(_)
-            | Claim::MaterialName(..) => None,
+            | Claim::MaterialName(..)
+            | Claim::TunnelKey(_) => None,
         }
     }
 }
@@ -71,6 +75,7 @@ impl fmt::Display for Claim {
             Claim::RaftId(id) => write!(f, "raft id {id}"),
             Claim::IngressAddress(addr) => write!(f, "ingress address {addr}"),
             Claim::MaterialName(kind, name) => write!(f, "the {kind} name {name}"),
+            Claim::TunnelKey(key) => write!(f, "the tunnel key {key}"),
         }
     }
 }
@@ -78,12 +83,13 @@ impl fmt::Display for Claim {
 /// What an object has for itself. A task that ended has nothing any more.
 pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
     match item {
-        Item::Cluster(_) => Vec::new(),
+        Item::Cluster(_) | Item::KeyRing(_) | Item::JoinToken(_) => Vec::new(),
         Item::Node(node) => {
             let raft = node.manager.map(|manager| Claim::RaftId(manager.raft_id));
             [Claim::NodeNumber(node.number)]
                 .into_iter()
                 .chain(raft)
+                .chain(node.tunnel_key.map(Claim::TunnelKey))
                 .collect()
         }
         Item::Network(network) => {

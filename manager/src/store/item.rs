@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use weft_proto::object::Cluster;
+use weft_proto::object::IssuedToken;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Material;
 use weft_proto::object::Meta;
 use weft_proto::object::Network;
@@ -30,8 +32,12 @@ pub enum Item {
     Task(Arc<Task>),
     /// A person.
     User(Arc<User>),
+    /// A join token that was made for a purpose.
+    JoinToken(Arc<IssuedToken>),
     /// A secret or a config.
     Material(Arc<Material>),
+    /// The keys of the data plane.
+    KeyRing(Arc<KeyRing>),
 }
 
 impl Item {
@@ -44,7 +50,9 @@ impl Item {
             Item::Service(service) => ObjectKey::Service(service.id),
             Item::Task(task) => ObjectKey::Task(task.id),
             Item::User(user) => ObjectKey::User(user.id),
+            Item::JoinToken(token) => ObjectKey::JoinToken(token.id),
             Item::Material(material) => material.key(),
+            Item::KeyRing(_) => ObjectKey::KeyRing,
         }
     }
 
@@ -57,19 +65,22 @@ impl Item {
             Item::Service(service) => service.meta,
             Item::Task(task) => task.meta,
             Item::User(user) => user.meta,
+            Item::JoinToken(token) => token.meta,
             Item::Material(material) => material.meta,
+            Item::KeyRing(ring) => ring.meta,
         }
     }
 
-    /// What people call it; empty for the cluster.
+    /// What people call it; empty for what there is only one of.
     pub fn name(&self) -> String {
         match self {
-            Item::Cluster(_) => String::new(),
+            Item::Cluster(_) | Item::KeyRing(_) => String::new(),
             Item::Node(node) => node.description.hostname.clone(),
             Item::Network(network) => network.spec.name.to_string(),
             Item::Service(service) => service.spec.name.to_string(),
             Item::Task(task) => task.name(),
             Item::User(user) => user.name.to_string(),
+            Item::JoinToken(token) => token.name.clone(),
             Item::Material(material) => material.spec.name.to_string(),
         }
     }
@@ -84,7 +95,9 @@ impl From<Object> for Item {
             Object::Service(service) => Item::Service(Arc::new(service)),
             Object::Task(task) => Item::Task(Arc::new(task)),
             Object::User(user) => Item::User(Arc::new(user)),
+            Object::JoinToken(token) => Item::JoinToken(Arc::new(token)),
             Object::Material(material) => Item::Material(Arc::new(material)),
+            Object::KeyRing(ring) => Item::KeyRing(Arc::new(ring)),
         }
     }
 }
@@ -99,7 +112,9 @@ impl From<&Item> for Object {
             Item::Service(service) => Object::Service(Service::clone(service)),
             Item::Task(task) => Object::Task(Task::clone(task)),
             Item::User(user) => Object::User(User::clone(user)),
+            Item::JoinToken(token) => Object::JoinToken(IssuedToken::clone(token)),
             Item::Material(material) => Object::Material(Material::clone(material)),
+            Item::KeyRing(ring) => Object::KeyRing(KeyRing::clone(ring)),
         }
     }
 }
@@ -114,10 +129,12 @@ impl From<&Item> for wire::Object {
             Item::Service(service) => Kind::Service((&**service).into()),
             Item::Task(task) => Kind::Task((&**task).into()),
             Item::User(user) => Kind::User((&**user).into()),
+            Item::JoinToken(token) => Kind::JoinToken((&**token).into()),
             Item::Material(material) => match material.kind {
                 MaterialKind::Secret => Kind::Secret((&**material).into()),
                 MaterialKind::Config => Kind::Config((&**material).into()),
             },
+            Item::KeyRing(ring) => Kind::KeyRing((&**ring).into()),
         };
         wire::Object { kind: Some(kind) }
     }

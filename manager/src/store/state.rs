@@ -14,6 +14,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use weft_proto::CommandId;
+use weft_proto::JoinTokenId;
 use weft_proto::MaterialId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;
@@ -25,6 +26,8 @@ use weft_proto::command::AppliedCommand;
 use weft_proto::command::CommandResult;
 use weft_proto::command::StoreSnapshot;
 use weft_proto::object::Cluster;
+use weft_proto::object::IssuedToken;
+use weft_proto::object::KeyRing;
 use weft_proto::object::Material;
 use weft_proto::object::Network;
 use weft_proto::object::Node;
@@ -65,7 +68,9 @@ pub struct State {
     services: Table<ServiceId, Service>,
     tasks: Table<TaskId, Task>,
     users: Table<UserId, User>,
+    join_tokens: Table<JoinTokenId, IssuedToken>,
     materials: Table<MaterialId, Material>,
+    key_ring: Option<Arc<KeyRing>>,
     tasks_by_service: RedBlackTreeSetSync<(ServiceId, TaskId)>,
     tasks_by_node: RedBlackTreeSetSync<(NodeId, TaskId)>,
     claims: RedBlackTreeMapSync<Claim, ObjectKey>,
@@ -93,6 +98,11 @@ impl State {
     /// The cluster; `None` only before its first entry.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.cluster.as_ref()
+    }
+
+    /// The keys of the data plane; `None` before anything needed them.
+    pub fn key_ring(&self) -> Option<&Arc<KeyRing>> {
+        self.key_ring.as_ref()
     }
 
     /// All nodes, by id.
@@ -166,6 +176,16 @@ impl State {
         self.users.get(&id)
     }
 
+    /// The join tokens that were made for a purpose, by id.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &Arc<IssuedToken>> {
+        self.join_tokens.values()
+    }
+
+    /// One of them.
+    pub fn join_token(&self, id: JoinTokenId) -> Option<&Arc<IssuedToken>> {
+        self.join_tokens.get(&id)
+    }
+
     /// All secrets and configs, by id.
     pub fn materials(&self) -> impl Iterator<Item = &Arc<Material>> {
         self.materials.values()
@@ -215,7 +235,9 @@ impl State {
             | ObjectKey::Network(_)
             | ObjectKey::Service(_)
             | ObjectKey::Material(..)
-            | ObjectKey::User(_) => None,
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => None,
         })
     }
 
@@ -246,7 +268,9 @@ impl State {
             | Object::Node(_)
             | Object::Network(_)
             | Object::Service(_)
-            | Object::User(_) => object,
+            | Object::KeyRing(_)
+            | Object::User(_)
+            | Object::JoinToken(_) => object,
             Object::Material(mut material) => {
                 let known = self.materials.get(&material.id);
                 for (number, version) in &mut material.versions {
@@ -274,10 +298,12 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).cloned().map(Item::Service),
             ObjectKey::Task(id) => self.tasks.get(&id).cloned().map(Item::Task),
             ObjectKey::User(id) => self.users.get(&id).cloned().map(Item::User),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).cloned().map(Item::JoinToken),
             ObjectKey::Material(kind, id) => {
                 let found = self.materials.get(&id).filter(|found| found.kind == kind);
                 found.cloned().map(Item::Material)
             }
+            ObjectKey::KeyRing => self.key_ring.clone().map(Item::KeyRing),
         }
     }
 
@@ -290,7 +316,9 @@ impl State {
             .chain(self.services.values().cloned().map(Item::Service))
             .chain(self.tasks.values().cloned().map(Item::Task))
             .chain(self.users.values().cloned().map(Item::User))
+            .chain(self.join_tokens.values().cloned().map(Item::JoinToken))
             .chain(self.materials.values().cloned().map(Item::Material))
+            .chain(self.key_ring.iter().cloned().map(Item::KeyRing))
     }
 
     /// Commands applied lately, oldest first.
@@ -307,7 +335,9 @@ impl State {
             ObjectKey::Service(id) => self.services.get(&id).map(|o| o.meta.version),
             ObjectKey::Task(id) => self.tasks.get(&id).map(|o| o.meta.version),
             ObjectKey::User(id) => self.users.get(&id).map(|o| o.meta.version),
+            ObjectKey::JoinToken(id) => self.join_tokens.get(&id).map(|o| o.meta.version),
             ObjectKey::Material(..) => self.item(key).map(|item| item.meta().version),
+            ObjectKey::KeyRing => self.key_ring.as_ref().map(|o| o.meta.version),
         }
     }
 
@@ -434,7 +464,9 @@ impl State {
             Item::Service(service) => self.services.insert_mut(service.id, service),
             Item::Task(task) => self.put_task(task),
             Item::User(user) => self.users.insert_mut(user.id, user),
+            Item::JoinToken(token) => self.join_tokens.insert_mut(token.id, token),
             Item::Material(material) => self.materials.insert_mut(material.id, material),
+            Item::KeyRing(ring) => self.key_ring = Some(ring),
         }
     }
 
@@ -475,7 +507,9 @@ impl State {
                 self.tasks.remove_mut(&task.id);
             }
             Item::User(user) => _ = self.users.remove_mut(&user.id),
+            Item::JoinToken(token) => _ = self.join_tokens.remove_mut(&token.id),
             Item::Material(material) => _ = self.materials.remove_mut(&material.id),
+            Item::KeyRing(_) => self.key_ring = None,
         }
         Some(item)
     }

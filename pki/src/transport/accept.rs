@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::io;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,14 +40,30 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Unfinished handshakes at one time, about 40 KiB each. Beyond it the kernel's backlog waits.
 const MAX_HANDSHAKES: usize = 512;
 
-/// Of those, from one address: one hostile machine cannot take all places. Honest nodes behind
+/// Of those, from one source: one hostile machine cannot take all places. Honest nodes behind
 /// one address that exceed it are closed at once, and come back.
-const MAX_HANDSHAKES_PER_ADDRESS: usize = 128;
+const MAX_HANDSHAKES_PER_SOURCE: usize = 128;
 
-/// Open connections of callers without a certificate, and how long each may last. A join or a
-/// renewal by token takes a second; strangers must not be able to fill the memory by staying.
-const MAX_ANONYMOUS: usize = 256;
-const ANONYMOUS_STAY: Duration = Duration::from_secs(60);
+/// With so many unfinished handshakes at one time there is a flood, of many machines or many
+/// addresses: then each has this long, and each source these places. An honest handshake takes
+/// some milliseconds where machines are near, and a fifth of a second between continents.
+const FLOOD: usize = MAX_HANDSHAKES / 2;
+const FLOOD_TIMEOUT: Duration = Duration::from_secs(1);
+const FLOOD_PER_SOURCE: usize = 16;
+
+/// Open connections of callers without a certificate, of one source too, and how long each may
+/// last. A join by token takes a second, and as long as its manager waits for a leader; strangers
+/// must not be able to fill the memory by staying, nor to shut the door for others.
+const MAX_ANONYMOUS: usize = 512;
+const MAX_ANONYMOUS_PER_SOURCE: usize = 64;
+const ANONYMOUS_STAY: Duration = Duration::from_secs(30);
+
+/// What a caller without a certificate may send on one connection: a request to join has some
+/// kilobytes, and what it is wrapped in less. With the places above, strangers hold 64 MiB at most.
+const ANONYMOUS_BYTES: usize = 128 << 10;
+
+/// The network of one site is one source: whoever has an IPv6 address has 2^64 of them.
+const SITE_PREFIX: u32 = 64;
 
 /// Open connections of one person: a command needs one, a web page some. One who was removed, or a
 /// stolen bundle, must not be able to fill the memory either.
@@ -84,9 +102,9 @@ type Finished = mpsc::Sender<io::Result<ServerStream>>;
 
 async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished: Finished) {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let guests = Arc::new(Guests::new(MAX_HANDSHAKES_PER_ADDRESS));
-    let people = Arc::new(Guests::new(MAX_PER_USER));
-    let anonymous = Arc::new(Semaphore::new(MAX_ANONYMOUS));
+    let guests = Arc::new(Guests::default());
+    let people = Arc::new(Guests::default());
+    let anonymous = Arc::new(Anonymous::default());
     // Dropped with this future, which ends every unfinished handshake.
     let mut handshakes = JoinSet::new();
     loop {
@@ -102,7 +120,13 @@ async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished:
                 continue;
             }
         };
-        let Some(guest) = guests.admit(remote.ip()) else {
+        let flood = places.available_permits() < MAX_HANDSHAKES - FLOOD;
+        let (most, patience) = if flood {
+            (FLOOD_PER_SOURCE, FLOOD_TIMEOUT)
+        } else {
+            (MAX_HANDSHAKES_PER_SOURCE, HANDSHAKE_TIMEOUT)
+        };
+        let Some(guest) = guests.admit(source(remote.ip()), most) else {
             debug!(%remote, "too many unfinished handshakes from this address; closed");
             continue;
         };
@@ -110,13 +134,13 @@ async fn accept_all(listener: TcpListener, live: Arc<LiveCredentials>, finished:
         let (anonymous, people) = (anonymous.clone(), people.clone());
         handshakes.spawn(async move {
             let handshake = handshake(stream, remote, &live, anonymous, people);
-            let outcome = timeout(HANDSHAKE_TIMEOUT, handshake).await;
+            let outcome = timeout(patience, handshake).await;
             drop((place, guest));
             match outcome {
                 // A closed receiver means that the server is stopping.
                 Ok(Ok(stream)) => drop(finished.send(Ok(stream)).await),
                 Ok(Err(error)) => report(remote, &error),
-                Err(_) => debug!(%remote, "no handshake within {HANDSHAKE_TIMEOUT:?}; closed"),
+                Err(_) => debug!(%remote, "no handshake within {patience:?}; closed"),
             }
         });
     }
@@ -126,7 +150,7 @@ async fn handshake(
     stream: TcpStream,
     remote: SocketAddr,
     live: &LiveCredentials,
-    anonymous: Arc<Semaphore>,
+    anonymous: Arc<Anonymous>,
     people: Arc<Guests<Name>>,
 ) -> io::Result<ServerStream> {
     // Raft and watch messages are small and wanted at once.
@@ -147,20 +171,21 @@ async fn handshake(
     let revoked = node.is_some_and(|node| live.revoked().contains(&node));
     let ending = match node {
         // Let in to be told that it is not welcome, like a stranger.
-        Some(_) if revoked => limited(anonymous)?,
-        Some(node) => guarded(node, remote, live),
+        Some(node) if !revoked => guarded(node, remote, live),
+        Some(_) => limited(&anonymous, remote.ip())?,
         None => match &user {
             Some(user) => counted(user, people)?,
-            None => limited(anonymous)?,
+            None => limited(&anonymous, remote.ip())?,
         },
     };
+    let most = (node.is_none() || revoked).then_some(ANONYMOUS_BYTES);
     let peer = PeerIdentity {
         node,
         user,
         remote,
         revoked,
     };
-    Ok(ServerStream::new(tls, peer, ending))
+    Ok(ServerStream::new(tls, peer, ending, most))
 }
 
 /// A node's connection lasts until the node is no longer welcome, which may be already.
@@ -177,7 +202,7 @@ fn guarded(node: NodeIdentity, remote: SocketAddr, live: &LiveCredentials) -> En
 /// so that one who was removed hears it.
 fn counted(user: &UserProof, people: Arc<Guests<Name>>) -> io::Result<Ending> {
     let place = people
-        .admit(user.identity.name.clone())
+        .admit(user.identity.name.clone(), MAX_PER_USER)
         .ok_or_else(|| io::Error::other("too many connections of one user"))?;
     Ok(Ending::new(async move {
         let _place = place;
@@ -186,12 +211,16 @@ fn counted(user: &UserProof, people: Arc<Guests<Name>>) -> io::Result<Ending> {
 }
 
 /// A stranger's connection has one of few places, for a limited time.
-fn limited(anonymous: Arc<Semaphore>) -> io::Result<Ending> {
-    let place = anonymous
-        .try_acquire_owned()
-        .map_err(|_| io::Error::other("too many callers without a certificate"))?;
+fn limited(anonymous: &Anonymous, address: IpAddr) -> io::Result<Ending> {
+    let crowded = || io::Error::other("too many callers without a certificate");
+    let places = anonymous.places.clone();
+    let place = places.try_acquire_owned().map_err(|_| crowded())?;
+    let guest = anonymous
+        .guests
+        .admit(source(address), MAX_ANONYMOUS_PER_SOURCE);
+    let guest = guest.ok_or_else(crowded)?;
     Ok(Ending::new(async move {
-        let _place = place;
+        let _here = (place, guest);
         tokio::time::sleep(ANONYMOUS_STAY).await;
         io::ErrorKind::TimedOut
     }))
@@ -206,10 +235,44 @@ fn report(remote: SocketAddr, error: &io::Error) {
     }
 }
 
-/// How many come from one side: unfinished handshakes of an address, connections of a person.
+/// Open connections of callers without a certificate.
+struct Anonymous {
+    places: Arc<Semaphore>,
+    guests: Arc<Guests<IpAddr>>,
+}
+
+impl Default for Anonymous {
+    fn default() -> Self {
+        Anonymous {
+            places: Arc::new(Semaphore::new(MAX_ANONYMOUS)),
+            guests: Arc::default(),
+        }
+    }
+}
+
+/// What an address is counted as.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let site = u128::MAX << (128 - SITE_PREFIX);
+            Ipv6Addr::from_bits(address.to_bits() & site).into()
+        }
+    }
+}
+
+/// How many come from one side: unfinished handshakes and callers without a certificate of a
+/// source, connections of a person.
 struct Guests<K> {
-    most: usize,
     counts: Mutex<HashMap<K, usize>>,
+}
+
+impl<K> Default for Guests<K> {
+    fn default() -> Self {
+        Guests {
+            counts: Mutex::default(),
+        }
+    }
 }
 
 /// One of them; leaving is dropping it.
@@ -219,17 +282,11 @@ struct Guest<K: Clone + Eq + Hash> {
 }
 
 impl<K: Clone + Eq + Hash> Guests<K> {
-    fn new(most: usize) -> Self {
-        Guests {
-            most,
-            counts: Mutex::default(),
-        }
-    }
-
-    fn admit(self: &Arc<Self>, side: K) -> Option<Guest<K>> {
+    /// Lets one more of a side in, while it has fewer than `most`.
+    fn admit(self: &Arc<Self>, side: K, most: usize) -> Option<Guest<K>> {
         let mut counts = self.counts.lock();
         let count = counts.entry(side.clone()).or_insert(0);
-        if *count >= self.most {
+        if *count >= most {
             return None;
         }
         *count += 1;
@@ -255,22 +312,30 @@ impl<K: Clone + Eq + Hash> Drop for Guest<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::IpAddr;
 
     #[test]
     fn one_address_cannot_take_all_places_and_gets_them_back() {
-        let guests = Arc::new(Guests::new(MAX_HANDSHAKES_PER_ADDRESS));
+        let guests = Arc::new(Guests::default());
         let greedy: IpAddr = [10, 0, 0, 1].into();
         let honest: IpAddr = [10, 0, 0, 2].into();
         let mut taken = Vec::new();
-        while let Some(guest) = guests.admit(greedy) {
+        while let Some(guest) = guests.admit(greedy, 128) {
             taken.push(guest);
         }
-        assert_eq!(taken.len(), MAX_HANDSHAKES_PER_ADDRESS);
-        assert!(guests.admit(honest).is_some());
+        assert_eq!(taken.len(), 128);
+        assert!(guests.admit(greedy, FLOOD_PER_SOURCE).is_none());
+        assert!(guests.admit(honest, FLOOD_PER_SOURCE).is_some());
         taken.pop();
-        assert!(guests.admit(greedy).is_some());
+        assert!(guests.admit(greedy, 128).is_some());
         taken.clear();
         assert!(guests.counts.lock().is_empty());
+    }
+
+    #[test]
+    fn a_site_of_ipv6_is_one_source() {
+        let of = |text: &str| source(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

@@ -44,17 +44,34 @@ pub struct ServerStream {
     tls: TlsStream<TcpStream>,
     peer: PeerIdentity,
     ending: Ending,
+    /// How many bytes more may come in; `None`: without bound.
+    left: Option<usize>,
 }
 
 impl ServerStream {
-    pub(super) fn new(tls: TlsStream<TcpStream>, peer: PeerIdentity, ending: Ending) -> Self {
-        Self { tls, peer, ending }
+    pub(super) fn new(
+        tls: TlsStream<TcpStream>,
+        peer: PeerIdentity,
+        ending: Ending,
+        left: Option<usize>,
+    ) -> Self {
+        Self {
+            tls,
+            peer,
+            ending,
+            left,
+        }
     }
 
     /// Who is at the other end.
     pub fn peer(&self) -> PeerIdentity {
         self.peer.clone()
     }
+}
+
+/// A caller without a certificate sent more than any honest one does.
+fn too_much() -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, "a stranger sent too much")
 }
 
 impl Connected for ServerStream {
@@ -73,7 +90,13 @@ impl AsyncRead for ServerStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.ending.check(context)?;
-        Pin::new(&mut this.tls).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.tls).poll_read(context, buffer);
+        if let Some(left) = &mut this.left {
+            let came = buffer.filled().len().saturating_sub(before);
+            *left = left.checked_sub(came).ok_or_else(too_much)?;
+        }
+        read
     }
 }
 

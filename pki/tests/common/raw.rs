@@ -4,12 +4,23 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 
 use super::Node;
 
 /// A client that trusts anybody, to see what the server does with its certificate.
 pub(crate) async fn raw_handshake(
+    node: &Node,
+    client: Option<&weft_pki::Credentials>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    raw_handshake_from([127, 0, 0, 1], node, client, versions).await
+}
+
+/// The same from another address of this machine.
+pub(crate) async fn raw_handshake_from(
+    from: [u8; 4],
     node: &Node,
     client: Option<&weft_pki::Credentials>,
     versions: &[&'static rustls::SupportedProtocolVersion],
@@ -31,7 +42,9 @@ pub(crate) async fn raw_handshake(
             builder.with_client_auth_cert(chain, key).unwrap()
         }
     };
-    let stream = TcpStream::connect(node.addr).await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect(node.addr).await?;
     let name = ServerName::IpAddress(node.addr.ip().into());
     let mut tls = tokio_rustls::TlsConnector::from(Arc::new(config))
         .connect(name, stream)

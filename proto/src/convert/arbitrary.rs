@@ -6,16 +6,23 @@ use crate::convert::MAX_REPLICAS;
 use crate::convert::MAX_STOP_GRACE;
 use crate::id::ClusterId;
 use crate::id::CommandId;
+use crate::id::JoinTokenId;
 use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
 use crate::id::ServiceId;
 use crate::id::TaskId;
+use crate::key::SecretKey;
+use crate::key::TunnelKey;
 use crate::name::Name;
 use crate::object::Cluster;
 use crate::object::ClusterSettings;
 use crate::object::Data;
+use crate::object::IssuedToken;
 use crate::object::JobRun;
+use crate::object::KeyEpoch;
+use crate::object::KeyPhase;
+use crate::object::KeyRing;
 use crate::object::ManagerStatus;
 use crate::object::Material;
 use crate::object::MaterialVersion;
@@ -25,6 +32,7 @@ use crate::object::Node;
 use crate::object::NodeDescription;
 use crate::object::NodeState;
 use crate::object::NodeStatus;
+use crate::object::PendingNode;
 use crate::object::Service;
 use crate::object::UpdateState;
 use crate::object::UpdateStatus;
@@ -79,7 +87,7 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(cluster_id: ClusterId, command_id: CommandId, material_id: MaterialId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
+ids!(cluster_id: ClusterId, command_id: CommandId, join_token_id: JoinTokenId, material_id: MaterialId, network_id: NetworkId, node_id: NodeId, service_id: ServiceId, task_id: TaskId);
 
 pub(super) fn name() -> impl Strategy<Value = Name> {
     "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?".prop_map(|text| text.parse().unwrap())
@@ -151,22 +159,35 @@ pub(super) fn resources() -> impl Strategy<Value = Resources> {
 
 pub(super) fn settings() -> impl Strategy<Value = ClusterSettings> {
     let ttl = (1..=u64::MAX).prop_map(Duration::from_millis);
-    (vec(subnet(), 0..3), 8u8..=120, any::<u32>(), 8u8..=24, ttl).prop_map(
-        |(address_pools, subnet_prefix, bits, prefix, certificate_ttl)| ClusterSettings {
-            address_pools,
-            subnet_prefix,
-            ingress_pool: Ipv4Net::new(Ipv4Addr::from_bits(bits), prefix)
-                .unwrap()
-                .trunc(),
-            certificate_ttl,
-        },
+    let rotation = (1_000u64..=30 * 24 * 3_600_000).prop_map(Duration::from_millis);
+    let times = (ttl, rotation);
+    (
+        vec(subnet(), 0..3),
+        8u8..=120,
+        any::<u32>(),
+        8u8..=24,
+        times,
     )
+        .prop_map(
+            |(address_pools, subnet_prefix, bits, prefix, (certificate_ttl, key_rotation))| {
+                ClusterSettings {
+                    address_pools,
+                    subnet_prefix,
+                    ingress_pool: Ipv4Net::new(Ipv4Addr::from_bits(bits), prefix)
+                        .unwrap()
+                        .trunc(),
+                    certificate_ttl,
+                    key_rotation,
+                }
+            },
+        )
 }
 
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     let secrets = (any::<Vec<u8>>(), text(), text(), text());
-    (meta(), cluster_id(), secrets, any::<u64>(), settings()).prop_map(
-        |(meta, id, secrets, next_raft_id, settings)| Cluster {
+    let counts = (any::<u64>(), any::<u64>());
+    (meta(), cluster_id(), secrets, counts, settings()).prop_map(
+        |(meta, id, secrets, (next_raft_id, keys_wanted), settings)| Cluster {
             meta,
             id,
             root_certificate: secrets.0,
@@ -175,6 +196,7 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
             manager_token: secrets.3,
             next_raft_id,
             settings,
+            keys_wanted,
         },
     )
 }
@@ -195,9 +217,9 @@ pub(super) fn node_spec() -> impl Strategy<Value = NodeSpec> {
 
 pub(super) fn description() -> impl Strategy<Value = NodeDescription> {
     let runtimes = vec(Just(Runtime::Process), 0..2);
-    let has = (resources(), runtimes, generic());
+    let has = (resources(), runtimes, generic(), any::<bool>());
     (text(), text(), text(), text(), has).prop_map(
-        |(hostname, os, arch, version, (resources, runtimes, generic))| NodeDescription {
+        |(hostname, os, arch, version, (resources, runtimes, generic, encrypts))| NodeDescription {
             hostname,
             os,
             arch,
@@ -205,8 +227,44 @@ pub(super) fn description() -> impl Strategy<Value = NodeDescription> {
             resources,
             runtimes,
             generic,
+            encrypts,
         },
     )
+}
+
+pub(super) fn secret_key() -> impl Strategy<Value = SecretKey> {
+    any::<[u8; 32]>().prop_map(SecretKey::new)
+}
+
+pub(super) fn tunnel_key() -> impl Strategy<Value = TunnelKey> {
+    (1..=u8::MAX, any::<[u8; 31]>()).prop_map(|(first, rest)| {
+        let bytes = [&[first][..], &rest].concat();
+        TunnelKey::try_from(bytes.as_slice()).unwrap()
+    })
+}
+
+pub(super) fn key_ring() -> impl Strategy<Value = KeyRing> {
+    let epochs = btree_map(any::<u64>(), (secret_key(), at(), at()), 1..5);
+    (meta(), epochs, any::<bool>()).prop_map(|(meta, epochs, distributing)| {
+        let last = epochs.len() - 1;
+        let active = last - usize::from(distributing && last > 0);
+        let epochs = epochs.into_iter().enumerate();
+        let epoch = |(n, (number, (key, born, since))): (usize, (u64, _))| KeyEpoch {
+            number,
+            key,
+            born,
+            since,
+            phase: match n.cmp(&active) {
+                std::cmp::Ordering::Less => KeyPhase::Retired,
+                std::cmp::Ordering::Equal => KeyPhase::Active,
+                std::cmp::Ordering::Greater => KeyPhase::Distributing,
+            },
+        };
+        KeyRing {
+            meta,
+            epochs: epochs.map(epoch).collect(),
+        }
+    })
 }
 
 pub(super) fn node() -> impl Strategy<Value = Node> {
@@ -219,8 +277,9 @@ pub(super) fn node() -> impl Strategy<Value = Node> {
     let manager =
         (any::<u64>(), socket()).prop_map(|(raft_id, addr)| ManagerStatus { raft_id, addr });
     let said = (node_spec(), description(), status);
-    (meta(), node_id(), said, number(), ip(), option::of(manager)).prop_map(
-        |(meta, id, (spec, description, status), number, data_addr, manager)| Node {
+    let rest = (option::of(manager), option::of(tunnel_key()));
+    (meta(), node_id(), said, number(), ip(), rest).prop_map(
+        |(meta, id, (spec, description, status), number, data_addr, (manager, tunnel_key))| Node {
             meta,
             id,
             spec,
@@ -229,6 +288,42 @@ pub(super) fn node() -> impl Strategy<Value = Node> {
             number,
             data_addr,
             manager,
+            tunnel_key,
+        },
+    )
+}
+
+fn pending() -> impl Strategy<Value = PendingNode> {
+    let place = (ip(), option::of(socket()));
+    (node_id(), description(), place, at(), any::<bool>()).prop_map(
+        |(id, description, (data_addr, advertise_addr), asked, rejected)| PendingNode {
+            id,
+            description,
+            data_addr,
+            advertise_addr,
+            asked,
+            rejected,
+        },
+    )
+}
+
+pub(super) fn join_token() -> impl Strategy<Value = IssuedToken> {
+    let role = select(vec![Role::Worker, Role::Manager]);
+    let what = (role, any::<[u8; 32]>(), text(), labels(), any::<bool>());
+    let bounds = (option::of(at()), option::of(any::<u32>()), any::<u32>());
+    (meta(), join_token_id(), what, bounds, vec(pending(), 0..3)).prop_map(
+        |(meta, id, what, bounds, pending)| IssuedToken {
+            meta,
+            id,
+            role: what.0,
+            sha256: what.1,
+            name: what.2,
+            expires: bounds.0,
+            uses_left: bounds.1,
+            used: bounds.2,
+            labels: what.3,
+            approve: what.4,
+            pending,
         },
     )
 }
@@ -238,16 +333,18 @@ pub(super) fn network_spec() -> impl Strategy<Value = NetworkSpec> {
         name(),
         labels(),
         option::of(subnet()),
-        any::<bool>(),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>(), any::<bool>()),
     )
-        .prop_map(|(name, labels, subnet, internal, attachable)| NetworkSpec {
-            name,
-            labels,
-            subnet,
-            internal,
-            attachable,
-        })
+        .prop_map(
+            |(name, labels, subnet, (internal, attachable, encrypted))| NetworkSpec {
+                name,
+                labels,
+                subnet,
+                internal,
+                attachable,
+                encrypted,
+            },
+        )
 }
 
 pub(super) fn network() -> impl Strategy<Value = Network> {

@@ -5,11 +5,13 @@ use crate::assignment::AssignmentKey;
 use crate::assignment::Assignments;
 use crate::assignment::Backend;
 use crate::assignment::EndpointRecord;
+use crate::assignment::EpochsRecord;
 use crate::assignment::MaterialRecord;
 use crate::assignment::NetworkRecord;
 use crate::assignment::PeerRecord;
 use crate::assignment::PublishedRecord;
 use crate::assignment::ServiceRecord;
+use crate::assignment::TunnelRecord;
 use crate::audit::Actor;
 use crate::audit::AuditRecord;
 use crate::command::AppliedCommand;
@@ -109,7 +111,9 @@ pub(super) fn object() -> impl Strategy<Value = Object> {
         service().prop_map(Object::from),
         task().prop_map(Object::from),
         user().prop_map(Object::from),
+        join_token().prop_map(Object::from),
         material().prop_map(Object::from),
+        key_ring().prop_map(Object::from),
     ]
 }
 
@@ -121,7 +125,9 @@ pub(super) fn key() -> impl Strategy<Value = ObjectKey> {
         service_id().prop_map(ObjectKey::Service),
         task_id().prop_map(ObjectKey::Task),
         any::<u128>().prop_map(|bits| ObjectKey::User(UserId::from_entropy(bits))),
+        join_token_id().prop_map(ObjectKey::JoinToken),
         (material_kind(), material_id()).prop_map(|(kind, id)| ObjectKey::Material(kind, id)),
+        Just(ObjectKey::KeyRing),
     ]
 }
 
@@ -219,13 +225,15 @@ pub(super) fn snapshot() -> impl Strategy<Value = StoreSnapshot> {
 }
 
 fn network_record() -> impl Strategy<Value = NetworkRecord> {
-    (network_id(), name(), vni(), subnet(), any::<bool>()).prop_map(
-        |(id, name, vni, subnet, internal)| NetworkRecord {
+    let kind = (any::<bool>(), any::<bool>());
+    (network_id(), name(), vni(), subnet(), kind).prop_map(
+        |(id, name, vni, subnet, (internal, encrypted))| NetworkRecord {
             id,
             name,
             vni,
             subnet,
             internal,
+            encrypted,
         },
     )
 }
@@ -303,6 +311,18 @@ fn material_record() -> impl Strategy<Value = MaterialRecord> {
     )
 }
 
+fn tunnel_record() -> impl Strategy<Value = TunnelRecord> {
+    let keys = btree_map(any::<u64>(), secret_key(), 0..4);
+    (node_id(), tunnel_key(), ip(), keys).prop_map(|(node, public_key, data_addr, keys)| {
+        TunnelRecord {
+            node,
+            public_key,
+            data_addr,
+            keys,
+        }
+    })
+}
+
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
     prop_oneof![
         task().prop_map(|task| Assignment::Task(Box::new(task))),
@@ -312,6 +332,9 @@ pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
         published_record().prop_map(Assignment::Published),
         peer_record().prop_map(Assignment::Peer),
         material_record().prop_map(Assignment::Material),
+        tunnel_record().prop_map(Assignment::Tunnel),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(active, newest)| Assignment::Epochs(EpochsRecord { active, newest })),
     ]
 }
 

@@ -6,6 +6,7 @@ use crate::assignment::Assignments;
 use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::key_ring;
 use crate::convert::material;
 use crate::convert::object::kind;
 use crate::convert::record;
@@ -52,6 +53,8 @@ impl From<&Assignment> for wire::Assignment {
                 Assignment::Published(published) => Kind::Published(published.into()),
                 Assignment::Peer(peer) => Kind::Peer(peer.into()),
                 Assignment::Material(record) => Kind::Material(record.into()),
+                Assignment::Tunnel(tunnel) => Kind::Tunnel(tunnel.into()),
+                Assignment::Epochs(epochs) => Kind::Epochs(epochs.into()),
             }),
         }
     }
@@ -80,6 +83,10 @@ fn read_one(wire: wire::Assignment) -> Result<Assignment, ConvertError> {
         Kind::Material(wire) => material::read_record(wire)
             .map(Assignment::Material)
             .map_err(|e| e.within("material")),
+        Kind::Tunnel(wire) => key_ring::read_tunnel(wire)
+            .map(Assignment::Tunnel)
+            .map_err(|e| e.within("tunnel")),
+        Kind::Epochs(wire) => Ok(Assignment::Epochs(wire.into())),
     }
 }
 
@@ -110,6 +117,8 @@ impl From<&AssignmentKey> for wire::AssignmentKey {
                     id: id.to_string(),
                     version: *version,
                 }),
+                AssignmentKey::Tunnel(id) => KeyKind::Tunnel(id.to_string()),
+                AssignmentKey::Epochs => KeyKind::Epochs(true),
             }),
         }
     }
@@ -135,6 +144,8 @@ fn read_key(wire: wire::AssignmentKey) -> Result<AssignmentKey, ConvertError> {
         KeyKind::Material(key) => {
             AssignmentKey::Material(field::parse("material.id", &key.id)?, key.version)
         }
+        KeyKind::Tunnel(id) => AssignmentKey::Tunnel(field::parse("tunnel", &id)?),
+        KeyKind::Epochs(_) => AssignmentKey::Epochs,
     })
 }
 

@@ -4,7 +4,9 @@ use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
 use crate::convert::limits::INGRESS_PREFIXES;
+use crate::convert::limits::KEY_ROTATIONS;
 use crate::convert::limits::SUBNET_PREFIXES_V6;
+use crate::defaults;
 use crate::object::Cluster;
 use crate::object::ClusterSettings;
 use crate::wire;
@@ -23,6 +25,7 @@ impl From<&Cluster> for wire::Cluster {
             manager_token: cluster.manager_token.clone(),
             next_raft_id: cluster.next_raft_id,
             settings: Some((&cluster.settings).into()),
+            keys_wanted: cluster.keys_wanted,
         }
     }
 }
@@ -38,6 +41,7 @@ pub(super) fn read(wire: wire::Cluster) -> Result<Cluster, ConvertError> {
         manager_token: wire.manager_token,
         next_raft_id: wire.next_raft_id,
         settings: read_settings(settings).map_err(|e| e.within("settings"))?,
+        keys_wanted: wire.keys_wanted,
     })
 }
 
@@ -54,6 +58,7 @@ impl From<&ClusterSettings> for wire::ClusterSettings {
             subnet_prefix: settings.subnet_prefix.into(),
             ingress_pool: settings.ingress_pool.to_string(),
             certificate_ttl_ms: field::millis(settings.certificate_ttl),
+            key_rotation_ms: field::millis(settings.key_rotation),
         }
     }
 }
@@ -87,7 +92,22 @@ fn read_settings(wire: wire::ClusterSettings) -> Result<ClusterSettings, Convert
         subnet_prefix,
         ingress_pool: read_ingress_pool(&wire.ingress_pool)?,
         certificate_ttl: Duration::from_millis(wire.certificate_ttl_ms),
+        key_rotation: read_key_rotation(wire.key_rotation_ms)?,
     })
+}
+
+fn read_key_rotation(millis: u64) -> Result<Duration, ConvertError> {
+    match Duration::from_millis(millis) {
+        Duration::ZERO => Ok(defaults::KEY_ROTATION),
+        every if KEY_ROTATIONS.contains(&every) => Ok(every),
+        every => Err(ConvertError::at(
+            "key_rotation_ms",
+            format!(
+                "{every:?} is no time after which keys can be made anew: use {:?} to 30 days",
+                KEY_ROTATIONS.start()
+            ),
+        )),
+    }
 }
 
 pub(super) fn read_ingress_pool(text: &str) -> Result<Ipv4Net, ConvertError> {

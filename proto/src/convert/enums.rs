@@ -3,6 +3,7 @@
 
 use crate::command::ConflictKind;
 use crate::convert::ConvertError;
+use crate::object::KeyPhase;
 use crate::object::NodeState;
 use crate::object::UpdateState;
 use crate::object::UserRole;
@@ -63,6 +64,15 @@ same_variants!(
         Down
     },
     "use unknown, ready or down"
+);
+same_variants!(
+    wire::key_epoch::Phase,
+    KeyPhase {
+        Distributing,
+        Active,
+        Retired
+    },
+    "use distributing, active or retired"
 );
 same_variants!(wire::Protocol, Protocol { Tcp, Udp }, "use tcp or udp");
 same_variants!(

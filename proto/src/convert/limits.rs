@@ -13,6 +13,10 @@ pub const MAX_STOP_GRACE: Duration = Duration::from_secs(24 * 3600);
 pub const MAX_MATERIAL_BYTES: usize = 500 << 10;
 /// Permissions that a file of a secret or config can have: those of owner, group and others.
 pub(super) const MAX_FILE_MODE: u32 = 0o777;
+/// How often keys of the data plane are made anew. Twice a second could not be acknowledged by all;
+/// after a month nobody remembers that they should be.
+pub const KEY_ROTATIONS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
 /// Prefix lengths of an IPv4 subnet. A /29 holds a network address, a broadcast address, a virtual
 /// address and five tasks; nothing shorter than a /8 is free for private use (RFC 1918).
 pub const SUBNET_PREFIXES_V4: RangeInclusive<u8> = 8..=29;

@@ -46,6 +46,7 @@ impl From<&NetworkSpec> for wire::NetworkSpec {
             subnet: spec.subnet.map(|net| net.to_string()).unwrap_or_default(),
             internal: spec.internal,
             attachable: spec.attachable,
+            encrypted: spec.encrypted,
         }
     }
 }
@@ -57,6 +58,7 @@ fn read_spec(wire: wire::NetworkSpec) -> Result<NetworkSpec, ConvertError> {
         subnet: field::optional("subnet", &wire.subnet, field::subnet)?,
         internal: wire.internal,
         attachable: wire.attachable,
+        encrypted: wire.encrypted,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::addr::NodeNumber;
 use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::key_ring;
 use crate::object::ManagerStatus;
 use crate::object::Node;
 use crate::object::NodeDescription;
@@ -27,6 +28,10 @@ impl From<&Node> for wire::Node {
             number: node.number.get().into(),
             data_addr: node.data_addr.to_string(),
             manager: node.manager.as_ref().map(Into::into),
+            tunnel_key: node
+                .tunnel_key
+                .map(|key| key.as_bytes().to_vec())
+                .unwrap_or_default(),
         }
     }
 }
@@ -48,6 +53,10 @@ pub(super) fn read(wire: wire::Node) -> Result<Node, ConvertError> {
             .map(read_manager)
             .transpose()
             .map_err(|e| e.within("manager"))?,
+        tunnel_key: match wire.tunnel_key.as_slice() {
+            [] => None,
+            bytes => Some(key_ring::tunnel_key("tunnel_key", bytes)?),
+        },
     })
 }
 
@@ -107,6 +116,7 @@ impl From<&NodeDescription> for wire::NodeDescription {
                 })
                 .collect(),
             generic: field::wire_generic(&description.generic),
+            encrypts: description.encrypts,
         }
     }
 }
@@ -134,6 +144,7 @@ impl From<wire::NodeDescription> for NodeDescription {
                 .into_iter()
                 .map(|resource| (resource.name, resource.count))
                 .collect(),
+            encrypts: wire.encrypts,
         }
     }
 }

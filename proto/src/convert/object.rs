@@ -4,6 +4,8 @@ use crate::convert::ConvertError;
 use crate::convert::cluster;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::join_token;
+use crate::convert::key_ring;
 use crate::convert::material;
 use crate::convert::network;
 use crate::convert::node;
@@ -49,7 +51,9 @@ impl From<&Object> for wire::Object {
                 Object::Service(service) => Kind::Service(service.into()),
                 Object::Task(task) => Kind::Task(task.into()),
                 Object::User(user) => Kind::User(user.into()),
+                Object::JoinToken(token) => Kind::JoinToken(token.into()),
                 Object::Material(material) => material::kind(material.kind, material.into()),
+                Object::KeyRing(ring) => Kind::KeyRing(ring.into()),
             }),
         }
     }
@@ -63,8 +67,10 @@ pub(super) fn read(wire: wire::Object) -> Result<Object, ConvertError> {
         Kind::Service(wire) => inner("service", service::read(wire)).map(Object::Service),
         Kind::Task(wire) => inner("task", task::read(wire)).map(Object::Task),
         Kind::User(wire) => inner("user", user::read(wire)).map(Object::User),
+        Kind::JoinToken(wire) => inner("join_token", join_token::read(wire)).map(Object::JoinToken),
         Kind::Secret(wire) => inner("secret", material::read(wire)).map(Object::Material),
         Kind::Config(wire) => inner("config", material::read(wire)).map(Object::Material),
+        Kind::KeyRing(wire) => inner("key_ring", key_ring::read(wire)).map(Object::KeyRing),
     }
 }
 
@@ -91,8 +97,10 @@ impl From<&ObjectKey> for wire::ObjectKey {
                 ObjectKey::Service(id) => KeyKind::Service(id.to_string()),
                 ObjectKey::Task(id) => KeyKind::Task(id.to_string()),
                 ObjectKey::User(id) => KeyKind::User(id.to_string()),
+                ObjectKey::JoinToken(id) => KeyKind::JoinToken(id.to_string()),
                 ObjectKey::Material(MaterialKind::Secret, id) => KeyKind::Secret(id.to_string()),
                 ObjectKey::Material(MaterialKind::Config, id) => KeyKind::Config(id.to_string()),
+                ObjectKey::KeyRing => KeyKind::KeyRing(true),
             }),
         }
     }
@@ -106,12 +114,14 @@ pub(super) fn read_key(wire: wire::ObjectKey) -> Result<ObjectKey, ConvertError>
         KeyKind::Service(id) => ObjectKey::Service(field::parse("service", &id)?),
         KeyKind::Task(id) => ObjectKey::Task(field::parse("task", &id)?),
         KeyKind::User(id) => ObjectKey::User(field::parse("user", &id)?),
+        KeyKind::JoinToken(id) => ObjectKey::JoinToken(field::parse("join_token", &id)?),
         KeyKind::Secret(id) => {
             ObjectKey::Material(MaterialKind::Secret, field::parse("secret", &id)?)
         }
         KeyKind::Config(id) => {
             ObjectKey::Material(MaterialKind::Config, field::parse("config", &id)?)
         }
+        KeyKind::KeyRing(_) => ObjectKey::KeyRing,
     })
 }
 

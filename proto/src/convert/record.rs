@@ -24,6 +24,7 @@ impl From<&NetworkRecord> for wire::NetworkRecord {
             vni: record.vni.get(),
             subnet: record.subnet.to_string(),
             internal: record.internal,
+            encrypted: record.encrypted,
         }
     }
 }
@@ -35,6 +36,7 @@ pub(super) fn read_network(wire: wire::NetworkRecord) -> Result<NetworkRecord, C
         vni: read_vni(wire.vni)?,
         subnet: field::subnet("subnet", &wire.subnet)?,
         internal: wire.internal,
+        encrypted: wire.encrypted,
     })
 }
 

@@ -5,6 +5,7 @@ use crate::command::Change;
 use crate::convert::arbitrary::network;
 use crate::convert::arbitrary::node;
 use crate::convert::arbitrary_log::task;
+use crate::object::KeyRing;
 use crate::object::Network;
 use crate::object::Node;
 use crate::object::Task;
@@ -110,4 +111,40 @@ fn changes_and_assignments_are_refused_in_words() {
         Assignments::try_from(step).unwrap_err().to_string(),
         "assignments.removals[0].published.protocol: is not said: use tcp or udp"
     );
+}
+
+#[test]
+fn rings_of_keys_that_cannot_be_are_refused_in_words() {
+    use crate::wire::key_epoch::Phase;
+    let ring = |phases: &[Phase]| wire::KeyRing {
+        meta: None,
+        epochs: (1..)
+            .zip(phases)
+            .map(|(number, phase)| wire::KeyEpoch {
+                number,
+                key: vec![7; 32],
+                phase: (*phase).into(),
+                ..wire::KeyEpoch::default()
+            })
+            .collect(),
+    };
+    let read = |wire: wire::KeyRing| KeyRing::try_from(wire).map_err(|error| error.to_string());
+    let (d, a, r) = (Phase::Distributing, Phase::Active, Phase::Retired);
+    for good in [&[a][..], &[a, d], &[r, r, a], &[r, a, d]] {
+        assert!(read(ring(good)).is_ok(), "{good:?}");
+    }
+    for bad in [&[][..], &[d], &[r], &[a, a], &[a, r], &[d, a], &[a, d, d]] {
+        let refusal = read(ring(bad)).unwrap_err();
+        assert!(
+            refusal.starts_with("key_ring.epochs: are no key ring"),
+            "{refusal}"
+        );
+    }
+    let mut twice = ring(&[r, a]);
+    twice.epochs[1].number = 1;
+    assert!(read(twice).is_err());
+    let mut short = ring(&[a]);
+    short.epochs[0].key.pop();
+    let refusal = read(short).unwrap_err();
+    assert_eq!(refusal, "key_ring.epochs[0].key: has 31 bytes, not 32");
 }

@@ -43,7 +43,9 @@ round_trips! {
     a_task_spec_survives_a_round_trip: task_spec() => TaskSpec;
     a_task_status_survives_a_round_trip: task_status() => TaskStatus;
     a_user_survives_a_round_trip: user() => User;
+    a_join_token_survives_a_round_trip: join_token() => JoinToken;
     a_material_survives_a_round_trip: material() => Material;
+    a_key_ring_survives_a_round_trip: key_ring() => KeyRing;
     an_object_survives_a_round_trip: object() => Object;
     a_key_survives_a_round_trip: key() => ObjectKey;
     an_assignment_survives_a_round_trip: assignment() => Assignment;

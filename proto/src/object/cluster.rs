@@ -29,6 +29,8 @@ pub struct Cluster {
     pub next_raft_id: u64,
     /// What people can set.
     pub settings: ClusterSettings,
+    /// Somebody asked for a key of the data plane of this number or a greater one; 0: nobody did.
+    pub keys_wanted: u64,
 }
 
 impl fmt::Debug for Cluster {
@@ -38,6 +40,7 @@ impl fmt::Debug for Cluster {
             .field("id", &self.id)
             .field("next_raft_id", &self.next_raft_id)
             .field("settings", &self.settings)
+            .field("keys_wanted", &self.keys_wanted)
             .finish_non_exhaustive()
     }
 }
@@ -53,4 +56,6 @@ pub struct ClusterSettings {
     pub ingress_pool: Ipv4Net,
     /// How long a node's certificate is valid.
     pub certificate_ttl: Duration,
+    /// How old the active key of the data plane gets before a new one is made.
+    pub key_rotation: Duration,
 }

@@ -1,6 +1,8 @@
 //! The objects of the cluster's state.
 
 mod cluster;
+mod join_token;
+mod key_ring;
 mod material;
 mod network;
 mod node;
@@ -11,6 +13,11 @@ mod user;
 
 pub use cluster::Cluster;
 pub use cluster::ClusterSettings;
+pub use join_token::IssuedToken;
+pub use join_token::PendingNode;
+pub use key_ring::KeyEpoch;
+pub use key_ring::KeyPhase;
+pub use key_ring::KeyRing;
 pub use material::Data;
 pub use material::Material;
 pub use material::MaterialVersion;
@@ -32,6 +39,7 @@ pub use user::ParseUserRoleError;
 pub use user::User;
 pub use user::UserRole;
 
+use crate::id::JoinTokenId;
 use crate::id::MaterialId;
 use crate::id::NetworkId;
 use crate::id::NodeId;
@@ -75,8 +83,12 @@ pub enum Object {
     Task(Task),
     /// A person.
     User(User),
+    /// A join token that was made for a purpose.
+    JoinToken(IssuedToken),
     /// A secret or a config.
     Material(Material),
+    /// The keys of the data plane; there is one ring, or none yet.
+    KeyRing(KeyRing),
 }
 
 /// Which object.
@@ -94,8 +106,12 @@ pub enum ObjectKey {
     Task(TaskId),
     /// A person.
     User(UserId),
+    /// A join token that was made for a purpose.
+    JoinToken(JoinTokenId),
     /// A secret or a config.
     Material(MaterialKind, MaterialId),
+    /// The keys of the data plane.
+    KeyRing,
 }
 
 impl Object {
@@ -108,7 +124,9 @@ impl Object {
             Object::Service(service) => ObjectKey::Service(service.id),
             Object::Task(task) => ObjectKey::Task(task.id),
             Object::User(user) => ObjectKey::User(user.id),
+            Object::JoinToken(token) => ObjectKey::JoinToken(token.id),
             Object::Material(material) => material.key(),
+            Object::KeyRing(_) => ObjectKey::KeyRing,
         }
     }
 
@@ -121,7 +139,9 @@ impl Object {
             Object::Service(service) => service.meta,
             Object::Task(task) => task.meta,
             Object::User(user) => user.meta,
+            Object::JoinToken(token) => token.meta,
             Object::Material(material) => material.meta,
+            Object::KeyRing(ring) => ring.meta,
         }
     }
 
@@ -135,7 +155,9 @@ impl Object {
             Object::Service(service) => service.meta = meta,
             Object::Task(task) => task.meta = meta,
             Object::User(user) => user.meta = meta,
+            Object::JoinToken(token) => token.meta = meta,
             Object::Material(material) => material.meta = meta,
+            Object::KeyRing(ring) => ring.meta = meta,
         }
         self
     }
@@ -150,7 +172,9 @@ impl fmt::Display for ObjectKey {
             ObjectKey::Service(id) => write!(f, "service {id}"),
             ObjectKey::Task(id) => write!(f, "task {id}"),
             ObjectKey::User(id) => write!(f, "user {id}"),
+            ObjectKey::JoinToken(id) => write!(f, "join-token {id}"),
             ObjectKey::Material(kind, id) => write!(f, "{kind} {id}"),
+            ObjectKey::KeyRing => f.write_str("key ring"),
         }
     }
 }
@@ -164,4 +188,12 @@ macro_rules! into_object {
         }
     )*};
 }
-into_object!(Cluster, Node, Network, Service, Task, Material, User);
+into_object!(
+    Cluster, Node, Network, Service, Task, Material, KeyRing, User
+);
+
+impl From<IssuedToken> for Object {
+    fn from(token: IssuedToken) -> Object {
+        Object::JoinToken(token)
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::addr::NodeNumber;
 use crate::id::NodeId;
+use crate::key::TunnelKey;
 use crate::object::Meta;
 use crate::spec::Constraint;
 use crate::spec::Generic;
@@ -34,6 +35,8 @@ pub struct Node {
     pub data_addr: IpAddr,
     /// Present on managers.
     pub manager: Option<ManagerStatus>,
+    /// What other nodes encrypt to it with; `None`: its agent told none.
+    pub tunnel_key: Option<TunnelKey>,
 }
 
 /// What a node says about itself.
@@ -54,6 +57,9 @@ pub struct NodeDescription {
     pub generic: Generic,
     /// What it can run tasks with.
     pub runtimes: Vec<Runtime>,
+    /// It can carry encrypted networks.
+    #[serde(default)]
+    pub encrypts: bool,
 }
 
 /// Whether a node answers.

@@ -19,4 +19,7 @@ pub struct NetworkSpec {
     pub internal: bool,
     /// Containers started by hand may attach.
     pub attachable: bool,
+    /// What its tasks say to each other is encrypted between nodes.
+    #[serde(default)]
+    pub encrypted: bool,
 }

@@ -266,7 +266,9 @@ fn content(object: &wire::Object) -> Option<(u32, Content)> {
         | Kind::Task(_)
         | Kind::Secret(_)
         | Kind::Config(_)
-        | Kind::User(_) => None,
+        | Kind::KeyRing(_)
+        | Kind::User(_)
+        | Kind::JoinToken(_) => None,
     }
 }
 
@@ -285,6 +287,10 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
         ),
         Kind::Task(task) => (format!("task/{}", task.id), task.meta.as_ref()?.version),
         Kind::User(user) => (format!("user/{}", user.id), user.meta.as_ref()?.version),
+        Kind::JoinToken(token) => (
+            format!("join-token/{}", token.id),
+            token.meta.as_ref()?.version,
+        ),
         Kind::Secret(secret) => (
             format!("secret/{}", secret.id),
             secret.meta.as_ref()?.version,
@@ -293,6 +299,7 @@ fn entry(object: &wire::Object) -> Option<(String, String)> {
             format!("config/{}", config.id),
             config.meta.as_ref()?.version,
         ),
+        Kind::KeyRing(ring) => ("keys".to_owned(), ring.meta.as_ref()?.version),
     };
     let mut hasher = DefaultHasher::new();
     hasher.write(&object.encode_to_vec());
@@ -307,7 +314,9 @@ fn key_of(key: &wire::ObjectKey) -> Option<String> {
         KeyKind::Service(id) => format!("service/{id}"),
         KeyKind::Task(id) => format!("task/{id}"),
         KeyKind::User(id) => format!("user/{id}"),
+        KeyKind::JoinToken(id) => format!("join-token/{id}"),
         KeyKind::Secret(id) => format!("secret/{id}"),
         KeyKind::Config(id) => format!("config/{id}"),
+        KeyKind::KeyRing(_) => "keys".to_owned(),
     })
 }

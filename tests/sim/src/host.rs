@@ -161,6 +161,8 @@ pub struct Running {
     pub proposer: Arc<dyn Proposer>,
     /// Where its identifiers come from.
     pub entropy: Arc<dyn Entropy>,
+    /// Its machine's clock.
+    pub clock: Arc<dyn Clock>,
     /// Cancelled when it dies.
     pub dead: CancellationToken,
     /// Which of all lives of managers this is.
@@ -311,7 +313,7 @@ impl Host {
             raft: raft.clone(),
             store: store.clone(),
             liveness,
-            clock,
+            clock: clock.clone(),
             entropy: entropy.clone(),
         };
         tasks.spawn(loops.run(dead.clone()));
@@ -320,6 +322,7 @@ impl Host {
             store,
             proposer,
             entropy,
+            clock,
             dead,
             who,
             tasks: Arc::new(parking_lot::Mutex::new(tasks)),

@@ -93,6 +93,7 @@ impl Operator {
         let api = ControlService::new(
             manager.proposer.clone(),
             manager.entropy.clone(),
+            manager.clock.clone(),
             Arc::new(Nothing),
             Arc::new(Nothing),
             Replica::new(&manager.store, &manager.dead),

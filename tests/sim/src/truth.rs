@@ -177,6 +177,8 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
     let services = state.services().map(|one| ObjectKey::Service(one.id));
     let tasks = state.tasks().map(|task| ObjectKey::Task(task.id));
     let users = state.users().map(|user| ObjectKey::User(user.id));
+    let tokens = state.join_tokens();
+    let tokens = tokens.map(|token| ObjectKey::JoinToken(token.id));
     let materials = state.materials().map(|material| material.key());
     cluster
         .into_iter()
@@ -185,6 +187,7 @@ fn keys(state: &State) -> impl Iterator<Item = ObjectKey> {
         .chain(services)
         .chain(tasks)
         .chain(users)
+        .chain(tokens)
         .chain(materials)
 }
 

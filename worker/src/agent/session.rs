@@ -90,6 +90,8 @@ pub(super) struct Session<'a> {
     /// It answers heartbeats, so its silence means something.
     answers: bool,
     sent: Outbox,
+    /// The epoch that it was told this node holds the keys of.
+    held: u64,
 }
 
 impl<'a> Session<'a> {
@@ -100,6 +102,7 @@ impl<'a> Session<'a> {
             named: Vec::new(),
             answers: false,
             sent: Outbox::new(),
+            held: 0,
         }
     }
 
@@ -155,6 +158,7 @@ impl<'a> Session<'a> {
                     heard = Instant::now();
                     let message = message?.ok_or(Ended::Closed)?;
                     self.take(message, &mut logs)?;
+                    self.tell_keys_held(&up).await?;
                 }
                 _ = beat.tick() => send(&up, heartbeat(&applied)).await?,
                 Ok(()) = applied.changed() => {
@@ -178,6 +182,8 @@ impl<'a> Session<'a> {
         Up::Hello(wire::Hello {
             description: Some((&self.agent.hello.description).into()),
             data_addr: self.agent.hello.data_addr.to_string(),
+            tunnel_key: self.agent.hello.tunnel_key.as_bytes().to_vec(),
+            instance: self.agent.hello.instance,
         })
     }
 
@@ -228,6 +234,11 @@ impl<'a> Session<'a> {
             }
             Verdict::Take => {
                 self.began = true;
+                // First, so that whoever acts on the assignments has what they need.
+                let known = Arc::clone(&self.agent.keys.borrow());
+                if let Some(next) = known.after(&step) {
+                    self.agent.keys.send_replace(Arc::new(next));
+                }
                 let delta = !step.snapshot;
                 let next = present.after(step);
                 if next == *present {
@@ -245,6 +256,16 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Says which keys this node holds, when that is news to this manager.
+    async fn tell_keys_held(&mut self, up: &mpsc::Sender<wire::AgentMessage>) -> Result<(), Ended> {
+        let epoch = self.agent.keys.borrow().epochs.newest;
+        if self.began && epoch != self.held {
+            self.held = epoch;
+            send(up, Up::KeysHeld(wire::KeysHeld { epoch })).await?;
+        }
+        Ok(())
     }
 
     /// Sends what this session did not send yet.

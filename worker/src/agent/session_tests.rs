@@ -4,12 +4,15 @@ use crate::agent::Managers;
 use crate::agent::Told;
 use crate::agent::fake_manager::CEILING;
 use crate::agent::fake_manager::FakeManager;
+use crate::agent::fake_manager::Held;
 use crate::desired::Desired;
 use crate::fixture::desired;
 use crate::fixture::node_id;
 use crate::fixture::status;
 use crate::fixture::task;
 use crate::fixture::task_id;
+use crate::fixture::tunnel_key;
+use crate::keys::KeyTable;
 use crate::runtime::Runtime;
 use crate::runtime::TaskLaunch;
 use crate::runtime::fake::FakeRuntime;
@@ -17,6 +20,11 @@ use bytes::Bytes;
 use std::time::UNIX_EPOCH;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
+use weft_proto::NodeId;
+use weft_proto::assignment::Assignment;
+use weft_proto::assignment::EpochsRecord;
+use weft_proto::assignment::TunnelRecord;
+use weft_proto::key::SecretKey;
 use weft_proto::task_state::TaskState;
 
 struct Node {
@@ -25,6 +33,7 @@ struct Node {
     applied: watch::Sender<u64>,
     runtime: Arc<FakeRuntime>,
     told: watch::Sender<Told>,
+    keys: watch::Sender<Arc<KeyTable>>,
     _end: tokio_util::sync::DropGuard,
 }
 
@@ -34,12 +43,16 @@ impl Node {
         let (outbox, outbox_rx) = watch::channel(Outbox::new());
         let (applied, applied_rx) = watch::channel(0);
         let told = watch::Sender::new(Told::default());
+        let keys = watch::Sender::<Arc<KeyTable>>::default();
         let runtime = Arc::new(FakeRuntime::new());
         let agent = Agent {
+            keys: keys.clone(),
             hello: Hello {
                 node: node_id(),
                 description: crate::describe::describe("host".to_owned(), "0.1.0"),
                 data_addr: "192.0.2.7".parse().unwrap(),
+                tunnel_key: tunnel_key(1),
+                instance: 7,
             },
             managers: Managers::new(managers, first),
             dial: Arc::new(|addr| {
@@ -61,6 +74,7 @@ impl Node {
             applied,
             runtime,
             told,
+            keys,
             _end: end.drop_guard(),
         }
     }
@@ -88,6 +102,61 @@ async fn a_snapshot_and_deltas_become_what_is_desired() {
     session.delta(4, [task(3)]).await;
     session.delta(6, []).await;
     assert_eq!(*node.reaches(6).await, desired(6, [task(1), task(2)]));
+}
+
+fn keys(snapshot: bool, active: u64, newest: u64) -> Assignments {
+    let key = |epoch| (epoch, SecretKey::new([0xc0; 32]));
+    Assignments {
+        snapshot,
+        upserts: vec![
+            Assignment::Epochs(EpochsRecord { active, newest }),
+            Assignment::Tunnel(TunnelRecord {
+                node: NodeId::from_entropy(2),
+                public_key: tunnel_key(2),
+                data_addr: "192.0.2.8".parse().unwrap(),
+                keys: (active..=newest).map(key).collect(),
+            }),
+        ],
+        ..desired(3, []).to_snapshot()
+    }
+}
+
+async fn held(session: &mut Held) -> u64 {
+    loop {
+        if let Up::KeysHeld(held) = session.next().await {
+            return held.epoch;
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_are_held_acknowledged_in_every_session_and_never_saved() {
+    let mut manager = FakeManager::start().await;
+    let node = Node::start(None, vec![manager.addr]);
+    let mut session = manager.session().await;
+    session.welcome().await;
+    session
+        .say(Down::Assignments((&keys(true, 1, 1)).into()))
+        .await;
+    assert_eq!(held(&mut session).await, 1);
+    session
+        .say(Down::Assignments((&keys(false, 1, 2)).into()))
+        .await;
+    assert_eq!(held(&mut session).await, 2);
+    let table = Arc::clone(&node.keys.borrow());
+    assert_eq!(table.epochs.active, 1);
+    assert!(table.active(NodeId::from_entropy(2)).is_some());
+    // What goes to the disk is made of this.
+    let known = Arc::clone(&node.desired.borrow());
+    assert_eq!(known.to_snapshot().upserts, []);
+
+    drop(session);
+    let mut session = manager.session().await;
+    session.welcome().await;
+    session
+        .say(Down::Assignments((&keys(true, 1, 2)).into()))
+        .await;
+    assert_eq!(held(&mut session).await, 2, "the new session knows nothing");
 }
 
 #[tokio::test]

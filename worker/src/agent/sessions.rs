@@ -6,6 +6,7 @@ use crate::agent::Told;
 use crate::agent::session::Ended;
 use crate::agent::session::Session;
 use crate::desired::Desired;
+use crate::keys::KeyTable;
 use crate::runtime::Runtime;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -22,6 +23,7 @@ use tonic::transport::Channel;
 use tracing::debug;
 use tracing::warn;
 use weft_proto::NodeId;
+use weft_proto::key::TunnelKey;
 use weft_proto::object::NodeDescription;
 
 /// A session that lasted this long worked; one that ends sooner is a failed try, so that a manager
@@ -40,6 +42,10 @@ pub struct Hello {
     pub description: NodeDescription,
     /// Where other nodes send its VXLAN packets.
     pub data_addr: IpAddr,
+    /// What other nodes encrypt to it with.
+    pub tunnel_key: TunnelKey,
+    /// Drawn when the agent starts, never 0: tells it from another machine with the same identity.
+    pub instance: u64,
 }
 
 /// Holds one session at a time, for ever.
@@ -52,6 +58,8 @@ pub struct Agent {
     pub dial: Dial,
     /// What this node should be; only the agent writes it.
     pub desired: watch::Sender<Arc<Desired>>,
+    /// What it shares with other nodes; only the agent writes it.
+    pub keys: watch::Sender<Arc<KeyTable>>,
     /// What the cluster does not know yet.
     pub outbox: watch::Receiver<Outbox>,
     /// The revision up to which the node is as desired.

@@ -67,6 +67,7 @@ impl Cluster {
                 vni: Vni::try_from(4096 + u32::from(n)).unwrap(),
                 subnet: format!("10.5.{n}.0/24").parse().unwrap(),
                 internal: false,
+                encrypted: false,
             };
             self.desired.networks.insert(id, record);
             let endpoint = EndpointRecord {

@@ -113,6 +113,10 @@ pub enum NotYet {
     /// An address outside its network.
     #[error("address {1} is not part of network {0}")]
     Foreign(NetworkId, IpAddr),
+    /// The network is encrypted. Until this node can do that, it carries nothing of it: never in
+    /// clear text.
+    #[error("network {0} is encrypted, and this node cannot encrypt")]
+    Encrypted(NetworkId),
 }
 
 /// What `tasks` need, on `networks`, given the endpoints and services of `desired`.
@@ -173,7 +177,11 @@ fn links(
         .map(|(index, attached)| {
             let id = attached.id;
             let ip = *task.addresses.get(&id).ok_or(NotYet::Address(id))?;
-            let subnet = networks.get(&id).ok_or(NotYet::Network(id))?.subnet;
+            let network = networks.get(&id).ok_or(NotYet::Network(id))?;
+            if network.encrypted {
+                return Err(NotYet::Encrypted(id));
+            }
+            let subnet = network.subnet;
             let fits = subnet.contains(&ip);
             let address = IpNet::new(ip, subnet.prefix_len()).ok().filter(|_| fits);
             Ok(TaskLink {
@@ -284,6 +292,19 @@ mod tests {
         assert_eq!(wanted.tasks[&lost], Err(NotYet::Address(network(2))));
         assert!(wanted.tasks[&cluster.task("web.1")].is_ok());
         assert!(!wanted.overlays.contains_key(&network(2)));
+    }
+
+    #[test]
+    fn nothing_of_an_encrypted_network_is_carried_in_clear_text() {
+        let mut cluster = cluster();
+        let record = cluster.desired.networks.get_mut(&network(1)).unwrap();
+        record.encrypted = true;
+        let wanted = wanted_of(&cluster);
+        for task in ["ask.1", "web.1"] {
+            let task = cluster.task(task);
+            assert_eq!(wanted.tasks[&task], Err(NotYet::Encrypted(network(1))));
+        }
+        assert!(wanted.overlays.is_empty(), "{:?}", wanted.overlays);
     }
 
     #[test]

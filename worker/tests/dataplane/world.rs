@@ -277,6 +277,7 @@ impl World {
                 vni: Vni::try_from(4096 + u32::from(n)).unwrap(),
                 subnet: (self.subnets)(n).parse().unwrap(),
                 internal: self.internal,
+                encrypted: false,
             };
             desired.networks.insert(id, record);
             for task in &self.tasks {

@@ -164,6 +164,7 @@ impl World {
             vni: (5000 + n).try_into().unwrap(),
             subnet: "10.0.1.0/24".parse().unwrap(),
             internal,
+            encrypted: false,
         };
         self.desired.networks.insert(id, record);
         id

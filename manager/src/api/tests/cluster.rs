@@ -19,7 +19,7 @@ use weft_proto::wire;
 use weft_proto::wire::control_server::Control;
 
 /// A house whose cluster has a real root and real tokens.
-fn real_house() -> House {
+pub(super) fn real_house() -> House {
     let founding = Founding {
         description: node(1).description,
         data_addr: node(1).data_addr,

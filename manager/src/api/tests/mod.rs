@@ -1,6 +1,7 @@
 //! The calls over a store in memory.
 
 mod cluster;
+mod keys;
 mod logs;
 mod material;
 mod mode;
@@ -10,6 +11,7 @@ mod reads;
 mod requests;
 mod service;
 mod task;
+mod token;
 mod watch;
 
 use crate::api::ControlService;
@@ -25,12 +27,15 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::Request;
 use tonic::Status;
 use weft_proto::NodeId;
 use weft_proto::object::Object;
+use weft_proto::time::Clock;
 use weft_proto::wire;
 use weft_proto::wire::LogLine;
 use weft_proto::wire::ManagerMember;
@@ -41,6 +46,7 @@ struct House {
     fake: Arc<FakeProposer>,
     logs: Arc<FakeLogs>,
     members: Arc<FakeMembers>,
+    clock: Arc<Hands>,
     control: ControlService,
 }
 
@@ -55,6 +61,16 @@ impl LogSource for FakeLogs {
             ..LogLine::default()
         });
         futures::stream::iter(lines.collect::<Vec<_>>()).boxed()
+    }
+}
+
+/// A clock that stands still until a test moves it; in milliseconds of Unix time.
+#[derive(Debug, Default)]
+struct Hands(AtomicU64);
+
+impl Clock for Hands {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -99,9 +115,11 @@ fn house(objects: Vec<Object>) -> House {
     let next = AtomicU64::new(1000);
     let ids = move || u128::from(next.fetch_add(1, Ordering::Relaxed));
     let members = Arc::new(FakeMembers::default());
+    let clock = Arc::new(Hands::default());
     let control = ControlService::new(
         fake.clone(),
         Arc::new(ids),
+        clock.clone(),
         logs.clone(),
         members.clone(),
         Replica {
@@ -113,6 +131,7 @@ fn house(objects: Vec<Object>) -> House {
         fake,
         logs,
         members,
+        clock,
         control,
     }
 }

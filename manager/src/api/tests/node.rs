@@ -32,6 +32,7 @@ async fn remove(house: &House, target: &str, force: bool) -> Result<String, Stat
     let request = wire::RemoveNodeRequest {
         target: target.to_owned(),
         force,
+        revoke: false,
     };
     let answer = house.control.remove_node(Request::new(request)).await?;
     Ok(answer.into_inner().node_id)
@@ -237,4 +238,35 @@ async fn a_manager_on_its_way_out_is_promoted_only_when_it_is_out() {
         Code::FailedPrecondition,
         &["just being made a worker"],
     );
+}
+
+async fn revoke(house: &House, target: &str) -> Result<String, Status> {
+    let request = wire::RemoveNodeRequest {
+        target: target.to_owned(),
+        force: false,
+        revoke: true,
+    };
+    let answer = house.control.remove_node(Request::new(request)).await?;
+    Ok(answer.into_inner().node_id)
+}
+
+#[tokio::test]
+async fn a_node_is_revoked_whatever_it_does_and_a_manager_only_with_a_margin() {
+    let nodes = [manager(1), manager(2), manager(3), node(4)];
+    let house = house(nodes.map(Into::into).to_vec());
+    revoke(&house, "n4").await.unwrap();
+    refused(
+        revoke(&house, "n1").await,
+        Code::FailedPrecondition,
+        &["itself", "another manager"],
+    );
+    *house.members.0.lock() = vec![member(1, true), member(2, true), member(3, false)];
+    refused(
+        revoke(&house, "n2").await,
+        Code::FailedPrecondition,
+        &["n2", "could not decide", "weft node promote"],
+    );
+    *house.members.0.lock() = vec![member(1, true), member(2, true), member(3, true)];
+    revoke(&house, "n3").await.unwrap();
+    assert_eq!(house.fake.view().nodes().count(), 2);
 }

@@ -24,6 +24,7 @@ fn sleepy(house: &House) -> ControlService {
     ControlService::new(
         house.fake.clone(),
         Arc::new(|| 0),
+        house.clock.clone(),
         house.logs.clone(),
         Arc::new(FakeMembers::default()),
         Replica {

@@ -3,7 +3,9 @@
 mod founding;
 mod issue;
 mod over_tls;
+mod pending;
 mod renew;
+mod tokens;
 
 use crate::ca::CaService;
 use crate::ca::Founded;

@@ -216,6 +216,7 @@ enum Event {
     Remove(u8),
     Node(u8, u8),
     Service(u8, u8),
+    Keys(u8),
     Step,
     Look(u8),
 }
@@ -234,6 +235,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<u8>().prop_map(Event::Remove),
         2 => any::<(u8, u8)>().prop_map(|(n, what)| Event::Node(n, what)),
         2 => any::<(u8, u8)>().prop_map(|(n, what)| Event::Service(n, what)),
+        2 => any::<u8>().prop_map(Event::Keys),
         4 => Just(Event::Step),
         3 => any::<u8>().prop_map(Event::Look),
     ]
@@ -299,6 +301,10 @@ fn changes(view: &View, event: &Event, next: &mut u8) -> Vec<Change> {
                         0 => node.status.state = NodeState::Down,
                         1 => node.status.state = NodeState::Ready,
                         2 => node.description.hostname = format!("h{what}"),
+                        _ if what % 8 == 3 => {
+                            let key = u16::from(*what) * 4 + number;
+                            node.tunnel_key = (what % 16 == 3).then(|| tunnel_key(key));
+                        }
                         _ => node.data_addr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, *what)),
                     }
                     Some(Change::update(node))
@@ -326,6 +332,24 @@ fn changes(view: &View, event: &Event, next: &mut u8) -> Vec<Change> {
                 Change::update(service)
             })
         }
+        Event::Keys(what) => Some(match view.key_ring() {
+            _ if what % 4 == 0 => {
+                let network = view.network(network_id(1)).unwrap();
+                let mut network = Network::clone(network);
+                network.spec.encrypted = !network.spec.encrypted;
+                Change::update(network)
+            }
+            None => Change::create(key_ring(&[(1, KeyPhase::Active)])),
+            Some(old) => {
+                let number = u8::try_from(old.newest()).unwrap() + 1;
+                let phases = [KeyPhase::Retired, KeyPhase::Active, KeyPhase::Distributing];
+                let from = usize::from(what % 2);
+                let numbered = (number..).zip(phases.into_iter().skip(from));
+                let mut ring = key_ring(&numbered.collect::<Vec<_>>());
+                ring.meta = old.meta;
+                Change::update(ring)
+            }
+        }),
         Event::Create(..) | Event::Step | Event::Look(_) => None,
     };
     change.into_iter().collect()
@@ -338,8 +362,16 @@ proptest! {
         events in prop::collection::vec(event(), 1..120),
     ) {
         let mut objects = base();
-        objects.extend((2..=4).map(|n| Object::from(node(n))));
-        objects.extend((1..=2).map(|n| Object::from(network(n))));
+        objects.extend((2..=4).map(|n| {
+            let mut node = node(n);
+            node.tunnel_key = Some(tunnel_key(n));
+            Object::from(node)
+        }));
+        objects.extend((1..=2).map(|n| {
+            let mut network = network(n);
+            network.spec.encrypted = true;
+            Object::from(network)
+        }));
         objects.push(secret(1, 2).into());
         objects.extend((1..=3).map(|n| Object::from(service(n, 1))));
         let mut world = World::new(objects);
@@ -369,7 +401,8 @@ proptest! {
                 | Event::Leave(_)
                 | Event::Remove(_)
                 | Event::Node(..)
-                | Event::Service(..) => {
+                | Event::Service(..)
+                | Event::Keys(_) => {
                     let changes = changes(&world.store.view(), &event, &mut next);
                     if !changes.is_empty() {
                         write(&world.store, changes);

@@ -127,7 +127,7 @@ fn nodes_take_turns() {
 #[tokio::test]
 async fn reports_of_many_tasks_are_one_transaction() {
     let (fake, presence, reporter) = world(20);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     for n in 1..=20 {
         let running = status(TaskState::Running);
         reporter.report(node_id(1), seat.session, task_id(n), running);
@@ -142,7 +142,7 @@ async fn reports_of_many_tasks_are_one_transaction() {
 #[tokio::test]
 async fn a_task_that_changed_meanwhile_holds_up_no_other() {
     let (fake, presence, reporter) = world(2);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     fake.rival(|state| {
         let mut task = Task::clone(state.task(task_id(1)).unwrap());
         task.desired = DesiredState::Shutdown;
@@ -169,7 +169,7 @@ async fn a_task_that_changed_meanwhile_holds_up_no_other() {
 #[tokio::test]
 async fn reports_wait_until_there_is_a_leader() {
     let (fake, presence, reporter) = world(1);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     for _ in 0..5 {
         fake.fail(ProposeError::NoLeader("test".to_owned()));
     }
@@ -189,7 +189,7 @@ async fn reports_wait_until_there_is_a_leader() {
 #[tokio::test]
 async fn without_a_leader_reports_of_an_ended_session_are_forgotten() {
     let (fake, presence, reporter) = world(2);
-    let seat = presence.enter(node_id(1));
+    let seat = presence.enter(node_id(1), 0);
     fake.fail(ProposeError::NoLeader("test".to_owned()));
     reporter.report(
         node_id(1),
@@ -202,7 +202,7 @@ async fn without_a_leader_reports_of_an_ended_session_are_forgotten() {
         while fake.proposals() < 1 {
             tokio::time::sleep(Pace::default().gather).await;
         }
-        let seat = presence.enter(node_id(1));
+        let seat = presence.enter(node_id(1), 0);
         reporter.report(
             node_id(1),
             seat.session,

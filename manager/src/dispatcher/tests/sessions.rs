@@ -283,3 +283,86 @@ async fn when_the_manager_stops_agents_are_told_at_once() {
         .expect("all sessions ended")
         .unwrap();
 }
+
+/// The hello of an agent that drew this number.
+fn hello_of(node: &Node, instance: u64) -> FromAgent {
+    let FromAgent::Hello(hello) = hello(node) else {
+        panic!("no hello");
+    };
+    FromAgent::Hello(wire::Hello { instance, ..hello })
+}
+
+#[tokio::test]
+async fn a_second_machine_with_one_identity_is_refused_while_the_first_one_answers() {
+    let bed = Bed::new(world()).await;
+    let mut first = bed.dial(Some(&node(2))).await.unwrap();
+    first.say(hello_of(&node(2), 7)).await;
+    assert!(matches!(first.hear().await, ToAgent::Welcome(_)));
+    let mut second = bed.dial(Some(&node(2))).await.unwrap();
+    second.say(hello_of(&node(2), 8)).await;
+    let beating = async {
+        loop {
+            first.say(beat(1)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let answer = tokio::select! {
+        answer = second.next() => answer,
+        _ = beating => unreachable!("it beats for ever"),
+    };
+    let refused = answer.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+    assert!(refused.message().contains("weft node revoke"), "{refused}");
+    assert!(first.assignments().await.snapshot, "the first one goes on");
+    let told = bed.presence.heard();
+    assert!(
+        told.iter()
+            .any(|heard| heard.doubled && heard.instance == 7)
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_back_or_starts_again_gets_its_place() {
+    let bed = Bed::new(world()).await;
+    // The same agent over another connection, whose old one is half open; then one that drew
+    // another number, after a restart, while the old session says nothing any more.
+    for instance in [7, 7, 8] {
+        let mut agent = bed.dial(Some(&node(2))).await.unwrap();
+        agent.say(hello_of(&node(2), instance)).await;
+        assert!(matches!(agent.hear().await, ToAgent::Welcome(_)));
+        assert!(agent.assignments().await.snapshot);
+        let seat = bed.presence.heard();
+        assert!(seat.iter().any(|heard| heard.instance == instance));
+        assert!(seat.iter().all(|heard| !heard.doubled));
+        // Its far end stays open.
+        std::mem::forget(agent);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_the_leader_wants_refused_loses_its_session_and_gets_no_other() {
+    let bed = Bed::new(world()).await;
+    let mut agent = bed.dial(Some(&node(2))).await.unwrap();
+    agent.say(hello_of(&node(2), 8)).await;
+    assert!(matches!(agent.hear().await, ToAgent::Welcome(_)));
+    assert!(agent.assignments().await.snapshot);
+    bed.presence.refuse(&[wire::RefusedAgent {
+        node_id: node_id(2).to_string(),
+        instance: 8,
+    }]);
+    let ended = loop {
+        match agent.next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("no reason"),
+            Err(ended) => break ended,
+        }
+    };
+    assert_eq!(ended.code(), Code::AlreadyExists, "{ended}");
+    let mut again = bed.dial(Some(&node(2))).await.unwrap();
+    again.say(hello_of(&node(2), 8)).await;
+    assert_eq!(again.next().await.unwrap_err().code(), Code::AlreadyExists);
+    // The honest one is not concerned.
+    let mut honest = bed.dial(Some(&node(2))).await.unwrap();
+    honest.say(hello_of(&node(2), 7)).await;
+    assert!(matches!(honest.hear().await, ToAgent::Welcome(_)));
+}

@@ -244,6 +244,11 @@ pub(crate) fn hello(node: &Node) -> FromAgent {
     FromAgent::Hello(wire::Hello {
         description: Some((&node.description).into()),
         data_addr: node.data_addr.to_string(),
+        tunnel_key: node
+            .tunnel_key
+            .map(|key| key.as_bytes().to_vec())
+            .unwrap_or_default(),
+        ..wire::Hello::default()
     })
 }
 

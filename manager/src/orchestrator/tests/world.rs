@@ -120,7 +120,9 @@ impl World {
             | ObjectKey::Node(_)
             | ObjectKey::Network(_)
             | ObjectKey::Material(..)
-            | ObjectKey::User(_) => {}
+            | ObjectKey::KeyRing
+            | ObjectKey::User(_)
+            | ObjectKey::JoinToken(_) => {}
         }
     }
 

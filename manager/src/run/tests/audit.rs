@@ -26,6 +26,7 @@ const READS: &[&str] = &[
     "Control/StateHash",
     "Control/Backup",
     "Control/ListAudit",
+    "Control/GetKeys",
     "Control/ListUsers",
     "Control/ListSecrets",
     "Control/ListConfigs",
@@ -49,6 +50,10 @@ const CHANGES: &[(&str, &str)] = &[
     ("Control/RemoveService", "removed service svc1"),
     ("Control/RemoveNetwork", "removed network net7"),
     ("Control/RemoveNode", "removed node n2"),
+    (
+        "Control/UpdateKeys",
+        "keys of encrypted networks: a new one now, a new one every 60s",
+    ),
     ("Control/CreateUser", "created user alice"),
     (
         "Control/RenewUser",
@@ -173,6 +178,12 @@ async fn change_everything(world: &World) {
         force: true,
     };
     socket.remove_node(remove).await.unwrap();
+    let keys = wire::UpdateKeysRequest {
+        rotate: true,
+        rotation_ms: Some(60_000),
+        ..wire::UpdateKeysRequest::default()
+    };
+    socket.update_keys(keys).await.unwrap();
     change_people(world, &mut socket).await;
     change_materials(&mut socket).await;
 }
