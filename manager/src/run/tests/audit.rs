@@ -28,10 +28,14 @@ const READS: &[&str] = &[
     "Control/ListAudit",
     "Control/GetKeys",
     "Control/ListUsers",
+    "Control/ListJoinTokens",
     "Control/ListSecrets",
     "Control/ListConfigs",
     "Membership/GetStanding",
 ];
+
+/// Changes that need more than this test has: a machine that waits to be let in.
+const ELSEWHERE: &[&str] = &["Control/DecideNode"];
 
 /// Calls that this test makes, in its order, and what is recorded of each.
 const CHANGES: &[(&str, &str)] = &[
@@ -54,6 +58,8 @@ const CHANGES: &[(&str, &str)] = &[
         "Control/UpdateKeys",
         "keys of encrypted networks: a new one now, a new one every 60s",
     ),
+    ("Control/CreateJoinToken", "created join-token spare"),
+    ("Control/RemoveJoinToken", "removed join-token spare"),
     ("Control/CreateUser", "created user alice"),
     (
         "Control/RenewUser",
@@ -185,7 +191,20 @@ async fn change_everything(world: &World) {
     };
     socket.update_keys(keys).await.unwrap();
     change_people(world, &mut socket).await;
+    change_tokens(&mut socket).await;
     change_materials(&mut socket).await;
+}
+
+async fn change_tokens(socket: &mut Socket) {
+    let target = "spare".to_owned();
+    let create = wire::CreateJoinTokenRequest {
+        role: wire::NodeRole::Worker.into(),
+        name: target.clone(),
+        ..wire::CreateJoinTokenRequest::default()
+    };
+    socket.create_join_token(create).await.unwrap();
+    let remove = wire::RemoveJoinTokenRequest { target };
+    socket.remove_join_token(remove).await.unwrap();
 }
 
 async fn change_materials(socket: &mut Socket) {
@@ -236,6 +255,7 @@ async fn change_people(world: &World, socket: &mut Socket) {
 async fn every_call_that_changes_something_leaves_a_record() {
     let told: BTreeSet<String> = READS
         .iter()
+        .chain(ELSEWHERE)
         .copied()
         .chain(CHANGES.iter().map(|(call, _)| *call))
         .map(str::to_owned)
