@@ -166,7 +166,8 @@ const MANAGER: &[Row] = &[
         &["acting", "store", "propose", "entropy"],
         NO_ENGINE,
     ),
-    row("propose", &["store"], NO_ENGINE),
+    // The actor only in the stand-in for tests.
+    row("propose", &["acting", "store"], NO_ENGINE),
     row("store", &[], LOOPS),
 ];
 
