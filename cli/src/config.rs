@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use weft_proto::Name;
 use weft_proto::defaults;
 use weft_worker::runtime::shim::SHIM;
+use weft_worker::runtime::shim::TASK_EXEC;
 use weft_worker::runtime::shim::TASK_INIT;
 
 /// The command line as a whole.
@@ -81,7 +82,10 @@ pub(crate) fn parse() -> Cli {
 pub(crate) fn task_process() -> Option<impl Iterator<Item = OsString>> {
     let mut args = std::env::args_os().skip(1).peekable();
     let verb = args.peek()?;
-    (verb == SHIM || verb == TASK_INIT).then_some(args)
+    [SHIM, TASK_INIT, TASK_EXEC]
+        .iter()
+        .any(|known| verb == *known)
+        .then_some(args)
 }
 
 /// Where this person's contexts are: `$WEFT_CONFIG`, or `weft` where the desktop's conventions put it.

@@ -283,6 +283,8 @@ fn service(n: u32, replicas: u32) -> Service {
         preferences: vec!["spread=node.labels.zone".parse().unwrap()],
         max_per_node: None,
         reserved_generic: Generic::new(),
+        host_ports: Vec::new(),
+        health: None,
     };
     Service {
         meta: Meta::default(),

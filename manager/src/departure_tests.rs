@@ -44,6 +44,7 @@ fn member(n: u16, reachable: bool) -> wire::ManagerMember {
         raft_id: n.into(),
         voter: true,
         reachable,
+        agents: 0,
         ..wire::ManagerMember::default()
     }
 }

@@ -185,6 +185,8 @@ pub(crate) fn task_spec() -> TaskSpec {
         preferences: Vec::new(),
         max_per_node: None,
         reserved_generic: std::collections::BTreeMap::new(),
+        host_ports: Vec::new(),
+        health: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod broker;
 mod cluster;
+mod follow;
 mod subscription;
 
 #[cfg(test)]
@@ -11,6 +12,8 @@ pub use broker::LogBroker;
 pub use broker::SessionLogs;
 pub use cluster::ClusterLogs;
 pub use cluster::Peers;
+pub use follow::Followed;
+pub use follow::follow;
 
 use futures::Stream;
 use std::pin::Pin;

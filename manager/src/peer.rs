@@ -1,6 +1,8 @@
 //! What other managers ask of this one, beside consensus itself.
 
 use crate::consensus::ClusterProposer;
+use crate::leader::Advice;
+use crate::leader::Balance;
 use crate::leader::Liveness;
 use crate::leader::answering;
 use crate::logs::LocalLogs;
@@ -21,6 +23,7 @@ pub struct PeerService {
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
     liveness: Arc<Liveness>,
+    balance: Arc<Balance>,
     logs: Arc<dyn LocalLogs>,
 }
 
@@ -38,12 +41,14 @@ impl PeerService {
         raft: RaftNode,
         proposer: Arc<ClusterProposer>,
         liveness: Arc<Liveness>,
+        balance: Arc<Balance>,
         logs: Arc<dyn LocalLogs>,
     ) -> Self {
         PeerService {
             raft,
             proposer,
             liveness,
+            balance,
             logs,
         }
     }
@@ -83,9 +88,15 @@ impl Peer for PeerService {
             return Err(Status::unavailable("this manager does not lead"));
         }
         let now = tokio::time::Instant::now();
-        self.liveness.heard(&request.into_inner().heard, now);
+        let caller = weft_pki::peer_of(request.extensions()).and_then(|peer| peer.node);
+        let heard = request.into_inner().heard;
+        self.liveness.heard(&heard, now);
+        let advice = caller.map(|caller| self.balance.hear(caller.node, &heard, now));
+        let Advice { move_to, agents } = advice.unwrap_or_default();
         Ok(Response::new(wire::PresenceResponse {
             answering: answering(&status, now).into_iter().collect(),
+            move_to: move_to.iter().map(ToString::to_string).collect(),
+            agents,
             keys_awaited: self
                 .liveness
                 .keys_awaited()

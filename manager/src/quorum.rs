@@ -136,6 +136,7 @@ mod tests {
             node_id: format!("m{}", n + 1),
             voter: true,
             reachable: *answers,
+            agents: 0,
             ..ManagerMember::default()
         };
         answering.iter().enumerate().map(member).collect()

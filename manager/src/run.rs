@@ -5,7 +5,7 @@ mod group;
 mod presence;
 mod revocation;
 
-pub use presence::report as report_presence;
+pub use presence::Reporting;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +28,7 @@ use crate::dispatcher::Pace;
 use crate::dispatcher::Parts;
 use crate::dispatcher::Presence;
 use crate::entropy::Entropy;
+use crate::leader::Balance;
 use crate::leader::ControlLoops;
 use crate::leader::Liveness;
 use crate::logs::ClusterLogs;
@@ -45,6 +46,7 @@ use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -68,6 +70,8 @@ use weft_raft::RaftNode;
 
 /// A message between managers: the largest command and its envelope.
 const MAX_MESSAGE: usize = 8 << 20;
+/// How long agents may take to go elsewhere before this manager stops; then their sessions end.
+const AGENTS_GO_WITHIN: Duration = Duration::from_secs(2);
 
 /// A request to join or to renew: ten times what an honest one has.
 const MAX_CA_MESSAGE: usize = 64 << 10;
@@ -178,6 +182,7 @@ pub enum FoundError {
 pub struct Manager {
     raft: RaftNode,
     proposer: Arc<ClusterProposer>,
+    presence: Arc<Presence>,
     routes: Routes,
     stop: CancellationToken,
     tasks: Arc<Mutex<JoinSet<()>>>,
@@ -209,6 +214,7 @@ impl Manager {
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());
+        let balance = Arc::new(Balance::new(store.clone()));
         let group = Group::new(
             raft.clone(),
             proposer.clone(),
@@ -236,7 +242,13 @@ impl Manager {
         let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
         let people = People::new(proposer.clone(), clock.clone(), entropy.clone());
         let control = ControlServer::new(control.with_people(people));
-        let peer = PeerService::new(raft.clone(), proposer.clone(), liveness.clone(), broker);
+        let peer = PeerService::new(
+            raft.clone(),
+            proposer.clone(),
+            liveness.clone(),
+            balance.clone(),
+            broker,
+        );
         let ca = CaService::new(proposer.clone(), clock, entropy);
         let membership = MembershipService::new(proposer.clone(), group.clone());
         let announced = membership.clone();
@@ -263,14 +275,9 @@ impl Manager {
         });
         tasks.spawn(proposals.run(stop.clone()));
         tasks.spawn(async move { dispatcher.run().await });
-        tasks.spawn(presence::report(
-            raft.clone(),
-            proposer.clone(),
-            presence,
-            liveness.clone(),
-            move |answering| group.told(answering, Instant::now()),
-            stop.clone(),
-        ));
+        let reporting = Reporting::new(&raft, &proposer, &presence, &liveness, &balance);
+        let told = move |answer| group.told(answer, Instant::now());
+        tasks.spawn(reporting.run(told, stop.clone()));
         tasks.spawn(announce::keep(
             store.clone(),
             raft.clone(),
@@ -297,6 +304,7 @@ impl Manager {
         Ok(Manager {
             raft,
             proposer,
+            presence,
             routes: Routes::new(control),
             stop,
             tasks: Arc::new(Mutex::new(tasks)),
@@ -333,19 +341,33 @@ impl Manager {
         others.map(|member| member.addr).collect()
     }
 
+    /// Where the other managers that vote are reached.
+    fn voters(&self) -> Vec<SocketAddr> {
+        let status = self.raft.status().borrow().clone();
+        let others = status.members.values();
+        let others = others.filter(|member| member.raft_id != status.me.raft_id);
+        let voting = others.filter(|member| status.voters.contains(&member.raft_id));
+        voting.map(|member| member.addr).collect()
+    }
+
     /// Returns, with the reason, only if the manager cannot go on and the process must end.
     pub async fn failed(&self) -> String {
         self.raft.failed().await
     }
 
-    /// Hands the leader's office over if it can, closes all sessions, and frees the log.
+    /// Hands the leader's office over if it can, and its agents to the other managers, closes all
+    /// sessions, and frees the log.
     pub async fn shutdown(&self) {
         self.hand_over().await;
+        let others = self.voters();
+        if !others.is_empty() {
+            self.presence.hand_over(&others, AGENTS_GO_WITHIN).await;
+        }
         self.stop.cancel();
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         let ended = async { while tasks.join_next().await.is_some() {} };
         // Open calls of people may go on for long; they are cut.
-        drop(tokio::time::timeout(std::time::Duration::from_secs(1), ended).await);
+        drop(tokio::time::timeout(Duration::from_secs(1), ended).await);
         tasks.abort_all();
         self.raft.shutdown().await;
     }

@@ -77,6 +77,13 @@ pub const UPDATE: UpdateConfig = UpdateConfig {
 pub const ROLLBACK: UpdateConfig = UPDATE;
 /// How long a replaced task is watched for failure; the same as Swarm mode's.
 pub const MONITOR: Duration = Duration::from_secs(5);
+/// Between two health checks, how long one may take, and how many in a row make a task unhealthy;
+/// the same as Docker's.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
+/// See [`HEALTH_INTERVAL`].
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
+/// See [`HEALTH_INTERVAL`].
+pub const HEALTH_RETRIES: u32 = 3;
 /// No limits and no reservations.
 pub const RESOURCES: Resources = Resources {
     nano_cpus: 0,

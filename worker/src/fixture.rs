@@ -59,6 +59,8 @@ pub(crate) fn task(n: u32) -> Task {
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
+            host_ports: Vec::new(),
+            health: None,
         }
         .into(),
         status: status(TaskState::Assigned),

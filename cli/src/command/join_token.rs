@@ -1,5 +1,6 @@
 //! `weft cluster join-token`.
 
+use crate::client::Control;
 use crate::client::Refused;
 use crate::command::context::Context;
 use crate::command::output;
@@ -159,12 +160,15 @@ pub(super) async fn run(context: &Context, args: JoinTokenArgs) -> anyhow::Resul
 /// Shows the token of a role that always works.
 async fn standing(context: &Context, role: Role, rotate: bool, quiet: bool) -> anyhow::Result<()> {
     let request = wire::GetJoinTokenRequest {
+        request_id: context.request_id(),
         role: wire::NodeRole::from(role).into(),
         rotate,
     };
-    let client = context.connect().await?;
-    let answer = client.control().get_join_token(request).await;
-    let answer = answer.map_err(Refused::from)?.into_inner();
+    let get = |mut control: Control| {
+        let request = request.clone();
+        async move { control.get_join_token(request).await }
+    };
+    let answer = context.connect().await?.repeat(get).await?;
     if quiet {
         return output::text(&answer.token);
     }

@@ -243,13 +243,22 @@ async fn inspect(context: &Context, kind: MaterialKind, args: &InspectArgs) -> a
 async fn rm(context: &Context, kind: MaterialKind, args: RmArgs) -> anyhow::Result<()> {
     let client = context.connect().await?;
     for target in args.targets {
-        let request = wire::RemoveMaterialRequest { target };
-        let mut control = client.control();
-        let answer = match kind {
-            MaterialKind::Secret => control.remove_secret(request).await,
-            MaterialKind::Config => control.remove_config(request).await,
+        // What was removed is named by who asked, when the answer comes from a second try.
+        let request = wire::RemoveMaterialRequest {
+            target: target.clone(),
+            request_id: context.request_id(),
         };
-        output::text(&answer.map_err(Refused::from)?.into_inner().id)?;
+        let remove = |mut control: Control| {
+            let request = request.clone();
+            async move {
+                match kind {
+                    MaterialKind::Secret => control.remove_secret(request).await,
+                    MaterialKind::Config => control.remove_config(request).await,
+                }
+            }
+        };
+        let id = client.repeat(remove).await?.id;
+        output::text(if id.is_empty() { &target } else { &id })?;
     }
     Ok(())
 }

@@ -183,9 +183,18 @@ async fn inspect(context: &Context, args: &InspectArgs) -> anyhow::Result<()> {
 async fn rm(context: &Context, args: RmArgs) -> anyhow::Result<()> {
     let client = context.connect().await?;
     for target in args.targets {
-        let request = wire::RemoveNetworkRequest { target };
-        let answer = client.control().remove_network(request).await;
-        output::text(&answer.map_err(Refused::from)?.into_inner().network_id)?;
+        // By its identifier, which is the answer too when this is sent again.
+        let found = fetch(&client, &target).await?;
+        let target = found.first().map_or(target, |found| found.id.to_string());
+        let request = wire::RemoveNetworkRequest {
+            target,
+            request_id: context.request_id(),
+        };
+        let remove = |mut control: Control| {
+            let request = request.clone();
+            async move { control.remove_network(request).await }
+        };
+        output::text(&client.repeat(remove).await?.network_id)?;
     }
     Ok(())
 }

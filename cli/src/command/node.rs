@@ -161,8 +161,8 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> anyhow::Resu
         NodeCommand::Update(args) => update(context, &client, args).await,
         NodeCommand::Promote(args) => role::run(&client, &args, Role::Manager).await,
         NodeCommand::Demote(args) => role::run(&client, &args, Role::Worker).await,
-        NodeCommand::Rm(args) => rm(&client, args.targets, args.force, false).await,
-        NodeCommand::Revoke(args) => rm(&client, args.targets, false, true).await,
+        NodeCommand::Rm(args) => rm(context, &client, args.targets, args.force, false).await,
+        NodeCommand::Revoke(args) => rm(context, &client, args.targets, false, true).await,
         NodeCommand::Accept(args) => decide(&client, args, true).await,
         NodeCommand::Reject(args) => decide(&client, args, false).await,
     }
@@ -298,6 +298,7 @@ async fn decide(client: &Client, args: DecideArgs, accept: bool) -> anyhow::Resu
 }
 
 async fn rm(
+    context: &Context,
     client: &Client,
     targets: Vec<String>,
     force: bool,
@@ -308,12 +309,17 @@ async fn rm(
     let mut fewer = false;
     for target in targets {
         let request = wire::RemoveNodeRequest {
-            target,
+            // By its identifier, which is the answer too when this is sent again.
+            target: find(&before.all, &before.own, &target)?.id.to_string(),
             force,
             revoke,
+            request_id: context.request_id(),
         };
-        let answer = client.control().remove_node(request).await;
-        let id = answer.map_err(Refused::from)?.into_inner().node_id;
+        let remove = |mut control: Control| {
+            let request = request.clone();
+            async move { control.remove_node(request).await }
+        };
+        let id = client.repeat(remove).await?.node_id;
         fewer |= managed(&id);
         output::text(&id)?;
     }

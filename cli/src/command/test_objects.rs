@@ -81,6 +81,8 @@ pub(crate) fn service(replicas: u32) -> Service {
                 preferences: Vec::new(),
                 max_per_node: None,
                 reserved_generic: std::collections::BTreeMap::new(),
+                host_ports: Vec::new(),
+                health: None,
             }
             .into(),
         },

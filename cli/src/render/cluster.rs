@@ -50,6 +50,8 @@ pub(crate) struct MemberRow {
     pub(crate) leader: bool,
     /// Answers the leader. Only the leader knows; elsewhere it is true.
     pub(crate) reachable: bool,
+    /// Agents of other nodes that hold their session with it.
+    pub(crate) agents: u32,
 }
 
 impl From<wire::ManagerMember> for MemberRow {
@@ -60,6 +62,7 @@ impl From<wire::ManagerMember> for MemberRow {
             voter: member.voter,
             leader: member.leader,
             reachable: member.reachable,
+            agents: member.agents,
         }
     }
 }

@@ -69,6 +69,7 @@ fn managers(reachable: &[bool]) -> Managers {
             voter: true,
             leader: number == 1,
             reachable: *reachable,
+            agents: 0,
         }
     };
     Managers {
@@ -271,4 +272,41 @@ fn a_node_without_a_cluster_says_how_to_get_into_one() {
         serde_json::to_value(&info).unwrap()["node_id"],
         serde_json::Value::Null
     );
+}
+
+#[test]
+fn tasks_that_wait_say_how_long_and_what_their_nodes_answer_for_them() {
+    let mut service = test_objects::service(2);
+    service.spec.task.host_ports = vec![weft_proto::spec::HostPort {
+        protocol: weft_proto::spec::Protocol::Tcp,
+        target: 80,
+        published: 8080,
+    }];
+    let mut failed = test_objects::task(&service, 1, 1, TaskState::Failed);
+    failed.status.error = "exit code 1".to_owned();
+    failed.status.message = "starts again 5 s after its end".to_owned();
+    let mut stays = test_objects::task(&service, 2, 2, TaskState::Running);
+    stays.status.message = "waits for its turn in the update".to_owned();
+    let wait = |task: &Task, until_ms| wire::TaskWait {
+        task_id: task.id.to_string(),
+        until_ms,
+    };
+    let now = UPDATED.after(Duration::from_secs(6));
+    let until = now.after(Duration::from_secs(4)).as_millis();
+    let waits = [wait(&failed, until), wait(&stays, 0)];
+    let mut rows = task::rows(&[failed, stays], &task::NodeNames::new());
+    task::wait(&mut rows, &waits);
+    let table = task::table(&rows, now);
+    for words in [
+        "HOST PORTS",
+        "8080->80/tcp",
+        "exit code 1; starts again 5 s after its end (in 4s)",
+        "waits for its turn in the update",
+    ] {
+        assert!(table.contains(words), "{table}");
+    }
+    let json = serde_json::to_value(&rows).unwrap();
+    assert_eq!(json[0]["waits_until"], until);
+    assert_eq!(json[1]["waits_until"], serde_json::Value::Null);
+    assert_eq!(json[0]["host_ports"][0], "8080->80/tcp");
 }

@@ -161,8 +161,8 @@ mod tests {
     }
 
     const TABLE: &str = "\
-ID             NAME     ROLE      STATE     EXPIRES          USED   LEFT   APPROVAL   LABELS
-abcdefghijkl   rack 7   worker    Valid     in 1h2m3s        1      2      -          zone=a
+ID             NAME     ROLE      STATE     EXPIRES          USED   LEFT   APPROVAL    LABELS
+abcdefghijkl   rack 7   worker    Valid     in 1h2m3s        1      2      -           zone=a
 abcdefghijkl   -        manager   Used up   never            0      0      needed     
 abcdefghijkl   -        manager   Expired   10 seconds ago   0      any    1 waiting  ";
 

@@ -11,6 +11,8 @@ use weft_proto::object::Service;
 use weft_proto::object::UpdateState;
 use weft_proto::spec::EndpointMode;
 use weft_proto::spec::FailureAction;
+use weft_proto::spec::HealthCheck;
+use weft_proto::spec::HostPort;
 use weft_proto::spec::Port;
 use weft_proto::spec::Ratio;
 use weft_proto::spec::Resources;
@@ -49,6 +51,8 @@ pub(crate) struct ServiceRow {
     pub(crate) runtime: &'static str,
     pub(crate) command: Vec<String>,
     pub(crate) ports: Vec<Port>,
+    /// Those that only the nodes of its tasks answer.
+    pub(crate) host_ports: Vec<HostPort>,
 }
 
 /// The rows of a list, by name.
@@ -71,6 +75,7 @@ fn row((service, counts): &(Service, Counts)) -> ServiceRow {
         runtime: runtime(spec.task.runtime),
         command: spec.task.command.clone(),
         ports: service.ports.clone(),
+        host_ports: service.spec.task.host_ports.clone(),
     }
 }
 
@@ -84,7 +89,7 @@ pub(crate) fn table(rows: &[ServiceRow]) -> String {
             row.mode.clone(),
             replicas(row),
             shortened(&command_line(&row.command)),
-            ports(&row.ports),
+            all_ports(row),
         ]
     };
     table::table(header, rows.iter().map(line))
@@ -132,6 +137,12 @@ fn shortened(text: &str) -> String {
     head + "..."
 }
 
+fn all_ports(row: &ServiceRow) -> String {
+    let (mesh, hosts) = (ports(&row.ports), host_ports(&row.host_ports));
+    let some = [mesh, hosts].into_iter().filter(|text| !text.is_empty());
+    some.collect::<Vec<_>>().join(", ")
+}
+
 /// `*:8080->80/tcp`, for each published port.
 pub(crate) fn ports(ports: &[Port]) -> String {
     let one = |port: &Port| match port.published {
@@ -139,6 +150,32 @@ pub(crate) fn ports(ports: &[Port]) -> String {
         None => format!("{}/{}", port.target, port.protocol),
     };
     ports.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `host:8080->80/tcp`, for each port that only a task's node answers.
+fn host_ports(ports: &[HostPort]) -> String {
+    let ports = ports.iter().map(|port| format!("host:{port}"));
+    ports.collect::<Vec<_>>().join(", ")
+}
+
+fn health(check: Option<&HealthCheck>) -> String {
+    let Some(check) = check else {
+        return String::new();
+    };
+    let command = match check.command.as_slice() {
+        [shell, flag, script] if shell == "/bin/sh" && flag == "-c" => script.clone(),
+        words => command_line(words),
+    };
+    let start = match check.start_period {
+        Duration::ZERO => String::new(),
+        period => format!(", failures count after {}", time::span(period)),
+    };
+    format!(
+        "{command} every {} for up to {}, unhealthy after {} failures{start}",
+        time::span(check.interval),
+        time::span(check.timeout),
+        check.retries,
+    )
 }
 
 fn runtime(runtime: Runtime) -> &'static str {
@@ -163,7 +200,16 @@ fn resources(resources: Resources) -> String {
 }
 
 /// What most services have not.
-const SELDOM: [&str; 5] = ["Placement", "Schedule", "Run", "Last change", "Before"];
+const SELDOM: [&str; 8] = [
+    "Files",
+    "Host ports",
+    "Health check",
+    "Placement",
+    "Schedule",
+    "Run",
+    "Last change",
+    "Before",
+];
 
 /// One service in full, for people. `network` gives the name of a network by its identifier.
 pub(crate) fn inspect(
@@ -221,6 +267,8 @@ pub(crate) fn inspect(
         ("Files", files(task)),
         ("Endpoint mode", endpoint.to_owned()),
         ("Ports", ports(&service.ports)),
+        ("Host ports", host_ports(&task.host_ports)),
+        ("Health check", health(task.health.as_ref())),
         ("Constraints", constraints.collect::<Vec<_>>().join(", ")),
         ("Placement", placement(task)),
         ("Limits", resources(task.limits)),

@@ -5,6 +5,7 @@ use crate::render::table::capital;
 use crate::render::time;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use weft_proto::NodeId;
 use weft_proto::TaskId;
 use weft_proto::object::Node;
@@ -12,6 +13,7 @@ use weft_proto::object::Task;
 use weft_proto::task_state::DesiredState;
 use weft_proto::task_state::TaskState;
 use weft_proto::time::Timestamp;
+use weft_proto::wire;
 
 /// A task in a list. The keys of its JSON do not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +38,14 @@ pub(crate) struct TaskRow {
     pub(crate) exit_code: Option<i32>,
     /// One per network.
     pub(crate) addresses: Vec<String>,
+    /// Ports that its node answers for it: `8080->80/tcp`.
+    pub(crate) host_ports: Vec<String>,
+    /// Until when it waits for what its message says, in milliseconds of Unix time; null where it
+    /// waits for nothing, or nobody knows.
+    pub(crate) waits_until: Option<Timestamp>,
+    /// Its message is what it waits for.
+    #[serde(skip)]
+    pub(crate) waits: bool,
     /// A newer task has its place.
     #[serde(skip)]
     pub(crate) past: bool,
@@ -86,20 +96,41 @@ fn row(task: &Task, nodes: &NodeNames, past: bool) -> TaskRow {
         error: task.status.error.clone(),
         exit_code: task.status.exit_code,
         addresses: task.addresses.values().map(ToString::to_string).collect(),
+        host_ports: task
+            .spec
+            .host_ports
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        waits_until: None,
+        waits: false,
         past,
     }
 }
 
+/// What tasks wait for: their rows say until when.
+pub(crate) fn wait(rows: &mut [TaskRow], waits: &[wire::TaskWait]) {
+    for row in rows {
+        if let Some(wait) = waits.iter().find(|wait| wait.task_id == row.id.as_str()) {
+            row.waits = true;
+            let until = Some(wait.until_ms).filter(|ms| *ms != 0);
+            row.waits_until = until.map(Timestamp::from_millis);
+        }
+    }
+}
+
+const HEADER: [&str; 6] = [
+    "ID",
+    "NAME",
+    "NODE",
+    "DESIRED STATE",
+    "CURRENT STATE",
+    "MESSAGE",
+];
+
 /// A table for people, as seen at `now`.
 pub(crate) fn table(rows: &[TaskRow], now: Timestamp) -> String {
-    let header = [
-        "ID",
-        "NAME",
-        "NODE",
-        "DESIRED STATE",
-        "CURRENT STATE",
-        "MESSAGE",
-    ];
+    let ports = rows.iter().any(|row| !row.host_ports.is_empty());
     let line = |row: &TaskRow| {
         [
             row.id.short().to_owned(),
@@ -111,7 +142,25 @@ pub(crate) fn table(rows: &[TaskRow], now: Timestamp) -> String {
                 capital(&row.state.to_string()),
                 time::ago(now, row.since)
             ),
-            remark(row),
+            remark(row, now),
+        ]
+    };
+    if !ports {
+        return table::table(HEADER, rows.iter().map(line));
+    }
+    // Only where there are any: the table is wide enough without.
+    let [id, name, node, desired, state, message] = HEADER;
+    let header = [id, name, node, desired, state, "HOST PORTS", message];
+    let line = |row: &TaskRow| {
+        let [id, name, node, desired, state, message] = line(row);
+        [
+            id,
+            name,
+            node,
+            desired,
+            state,
+            row.host_ports.join(", "),
+            message,
         ]
     };
     table::table(header, rows.iter().map(line))
@@ -119,7 +168,7 @@ pub(crate) fn table(rows: &[TaskRow], now: Timestamp) -> String {
 
 /// Its error, why it waits or stops, and what becomes of its slot; what it does needs no words once it
 /// runs.
-fn remark(row: &TaskRow) -> String {
+fn remark(row: &TaskRow, now: Timestamp) -> String {
     // A task that was told to stop ends as its signal makes it: nothing to remark.
     let stopped = row.state == TaskState::Shutdown;
     let code = row.exit_code.filter(|code| *code != 0 && !stopped);
@@ -130,9 +179,17 @@ fn remark(row: &TaskRow) -> String {
     let told = row.desired_state > DesiredState::Running;
     let says = match row.state.is_terminal() {
         true => !told && !row.past,
-        false => told || row.state < TaskState::Running,
+        false => told || row.waits || row.state < TaskState::Running,
     };
-    match (error.as_str(), row.message.as_str()) {
+    let left = row.waits_until.map(|until| until.since(now).as_secs());
+    let message = match left.filter(|seconds| *seconds > 0) {
+        Some(seconds) => {
+            let left = time::span(Duration::from_secs(seconds));
+            format!("{} (in {left})", row.message)
+        }
+        None => row.message.clone(),
+    };
+    match (error.as_str(), message.as_str()) {
         (_, "") => error,
         ("", message) if says => message.to_owned(),
         (_, message) if says && row.state.is_terminal() => format!("{error}; {message}"),

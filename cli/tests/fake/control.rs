@@ -54,6 +54,7 @@ fn member() -> wire::ManagerMember {
         voter: true,
         leader: true,
         reachable: true,
+        agents: 0,
     }
 }
 
@@ -221,9 +222,7 @@ impl Control for Server {
     ) -> Answer<wire::RemoveNetworkResponse> {
         let target = request.into_inner().target;
         let mut memory = self.state()?;
-        memory
-            .networks
-            .retain(|network| network.spec.as_ref().is_none_or(|spec| spec.name != target));
+        memory.networks.retain(|network| network.id != target);
         Ok(Response::new(wire::RemoveNetworkResponse {
             network_id: target,
         }))
@@ -338,6 +337,7 @@ impl Control for Server {
             return Err(no_service(&target));
         }
         Ok(Response::new(wire::ListTasksResponse {
+            waits: Vec::new(),
             tasks: meant.flat_map(tasks).collect(),
             nodes: vec![node()],
             ..wire::ListTasksResponse::default()

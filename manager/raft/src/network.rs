@@ -46,6 +46,7 @@ use wire::raft_client::RaftClient;
 use wire::raft_transfer_reply::Refusal;
 
 mod append;
+mod beat;
 mod install;
 
 /// Makes clients. Cheap: openraft asks for one per peer and vote, so connections are pooled.
@@ -61,6 +62,7 @@ impl Network {
             peers: Arc::clone(&self.peers),
             target,
             purpose,
+            beat: None,
         }
     }
 }
@@ -88,6 +90,8 @@ pub(crate) struct Client {
     target: RaftId,
     /// Of appends; everything else has a fixed one.
     purpose: Purpose,
+    /// The stream of heartbeats, between two of them.
+    beat: Option<beat::Beat>,
 }
 
 impl Client {
@@ -213,7 +217,7 @@ impl NetStreamAppend<TypeConfig> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        // Heartbeats and replication come with different streams; one body serves both.
+        // Heartbeats and replication come with different streams; one entrance serves both.
         let input: append::Input = Box::pin(input);
         Box::pin(append::run(self, input, option))
     }

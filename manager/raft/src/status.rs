@@ -6,6 +6,7 @@ use crate::member::RaftId;
 use crate::peers::Peers;
 use crate::types::Metrics;
 use crate::types::Raft;
+use crate::types::ServerMetrics;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
@@ -16,6 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio::time::sleep;
+
+/// Between two reports of progress alone: a small part of a heartbeat interval, which everybody who
+/// looks at progress reckons with anyway.
+const PROGRESS: Duration = Duration::from_millis(10);
 
 /// What the leader knows about one other member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +145,14 @@ impl RaftStatus {
     }
 }
 
+/// Whether the whole has what its part says of who leads and who belongs.
+fn are_told(whole: &Metrics, part: &ServerMetrics) -> bool {
+    whole.vote == part.vote
+        && whole.state == part.state
+        && whole.current_leader == part.current_leader
+        && whole.membership_config == part.membership_config
+}
+
 fn followers(metrics: &Metrics, clock: Clock) -> BTreeMap<RaftId, Follower> {
     let mut followers: BTreeMap<RaftId, Follower> = BTreeMap::new();
     for (id, matched) in metrics.replication.iter().flatten() {
@@ -203,26 +217,37 @@ impl Reporter {
         reporter
     }
 
-    /// Reports every change until openraft ends.
+    /// Reports changes until openraft ends: of who leads and who belongs at once, progress every
+    /// [`PROGRESS`]. openraft tells of progress several times for each entry, and a report of all
+    /// of it would cost as much as the entry itself.
     pub(crate) async fn run(self) {
         let mut metrics = self.raft.metrics();
+        let mut server = self.raft.server_metrics();
         let mut faults = self.fault.subscribe();
         loop {
-            let now = metrics.borrow_watched().clone();
+            let now = metrics.borrow_and_update().clone();
             self.refresh(&now);
-            tokio::select! {
-                changed = metrics.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                }
-                changed = faults.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
+            let progress = async {
+                sleep(PROGRESS).await;
+                metrics.changed().await
+            };
+            let changed = tokio::select! {
+                changed = server.changed() => changed.is_ok(),
+                changed = faults.changed() => changed.is_ok(),
+                changed = progress => changed.is_ok(),
+            };
+            // What is watched as a whole is told last, a moment after its parts.
+            while changed && !are_told(&metrics.borrow_watched(), &server.borrow_watched()) {
+                if metrics.changed().await.is_err() {
+                    break;
                 }
             }
+            if !changed {
+                break;
+            }
         }
+        let last = metrics.borrow_watched().clone();
+        self.refresh(&last);
         // The engine is gone. If that was a fault reported last, say so.
         if let Some(reason) = self.fault.get() {
             self.status.send_modify(|status| {

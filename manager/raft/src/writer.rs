@@ -26,7 +26,8 @@ pub(crate) enum Done {
     Appended(IOFlushed<TypeConfig>),
     /// The caller waits.
     Reply(oneshot::Sender<io::Result<()>>),
-    /// Nobody waits, and losing it in a crash is harmless: written with the next sync.
+    /// Nobody waits, and losing it in a crash is harmless: written with the next that somebody
+    /// waits for.
     Lazy,
 }
 
@@ -50,9 +51,9 @@ impl Done {
     }
 }
 
-impl std::fmt::Debug for Request {
+impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Request")
+        f.write_str("Queue")
     }
 }
 
@@ -61,10 +62,47 @@ enum Request {
     Stop,
 }
 
+/// Where requests are queued. What nobody waits for stays here until something else is queued:
+/// waking the thread for it, after every entry that is committed, would cost more than writing it.
+struct Queue {
+    requests: mpsc::Sender<Request>,
+    lazy: Vec<Op>,
+}
+
+impl Queue {
+    /// Queues `ops` behind all that came before, lazy or not.
+    fn write(&mut self, mut ops: Vec<Op>, done: Done) -> Result<(), Done> {
+        if !done.needs_sync() {
+            self.lazy.append(&mut ops);
+            return Ok(());
+        }
+        if !self.lazy.is_empty() {
+            let later = std::mem::replace(&mut ops, std::mem::take(&mut self.lazy));
+            ops.extend(later);
+        }
+        let sent = self.requests.send(Request::Write { ops, done });
+        sent.map_err(|mpsc::SendError(request)| match request {
+            Request::Write { done, .. } => done,
+            Request::Stop => Done::Lazy,
+        })
+    }
+
+    /// Ends the thread behind all that came before.
+    fn stop(&mut self) {
+        let ops = std::mem::take(&mut self.lazy);
+        // Errors mean that it has ended already.
+        if !ops.is_empty() {
+            let done = Done::Lazy;
+            drop(self.requests.send(Request::Write { ops, done }));
+        }
+        drop(self.requests.send(Request::Stop));
+    }
+}
+
 /// The handle of the writer thread. The thread ends when every handle is dropped, or at `stop`.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
-    requests: mpsc::Sender<Request>,
+    queue: Arc<Mutex<Queue>>,
     busy_since: Arc<Mutex<Option<Instant>>>,
     /// Wakes a simulated writer, which is a task and cannot wait for its inbox as a thread does.
     #[cfg(feature = "sim")]
@@ -88,8 +126,9 @@ impl Writer {
         };
         #[cfg(feature = "sim")]
         let bell = Arc::new(tokio::sync::Notify::new());
+        let lazy = Vec::new();
         let writer = Writer {
-            requests,
+            queue: Arc::new(Mutex::new(Queue { requests, lazy })),
             busy_since,
             #[cfg(feature = "sim")]
             bell: Arc::clone(&bell),
@@ -107,9 +146,8 @@ impl Writer {
 
     /// Queues `ops` behind everything queued before.
     pub(crate) fn submit(&self, ops: Vec<Op>, done: Done) {
-        if let Err(mpsc::SendError(Request::Write { done, .. })) =
-            self.requests.send(Request::Write { ops, done })
-        {
+        let queued = self.queue.lock().write(ops, done);
+        if let Err(done) = queued {
             done.finish(Err(&stopped()));
         }
         #[cfg(feature = "sim")]
@@ -130,8 +168,7 @@ impl Writer {
 
     /// Ends the thread after everything queued so far.
     pub(crate) fn stop(&self) {
-        // An error means that it has ended already.
-        drop(self.requests.send(Request::Stop));
+        self.queue.lock().stop();
         #[cfg(feature = "sim")]
         self.bell.notify_one();
     }
@@ -262,5 +299,43 @@ impl Drop for PanicReport {
         if std::thread::panicking() {
             self.0.report("the log's writer panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells what it was given.
+    struct Told(Arc<Mutex<Vec<(Vec<Op>, bool)>>>);
+
+    impl Engine for Told {
+        fn commit(&mut self, ops: Vec<Op>, durable: bool) -> io::Result<()> {
+            self.0.lock().push((ops, durable));
+            Ok(())
+        }
+    }
+
+    fn purge(upto: u64) -> Op {
+        Op::Purge { upto }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_goes_with_the_next_that_somebody_waits_for() {
+        let told = Arc::default();
+        let engine = Told(Arc::clone(&told));
+        let (writer, thread) = Writer::start(Box::new(engine), Fault::new()).unwrap();
+        writer.submit(vec![purge(1)], Done::Lazy);
+        writer.submit(vec![purge(2)], Done::Lazy);
+        writer.write(vec![purge(3)]).await.unwrap();
+        writer.submit(vec![purge(4)], Done::Lazy);
+        writer.stop();
+        thread.unwrap().join().unwrap();
+        let all = [
+            (vec![purge(1), purge(2), purge(3)], true),
+            (vec![purge(4)], true),
+        ];
+        assert_eq!(*told.lock(), all);
+        assert!(writer.write(vec![purge(5)]).await.is_err(), "it has ended");
     }
 }

@@ -18,6 +18,7 @@ pub use number::choose_node_number;
 pub use number::choose_vni;
 pub use plan::Allocator;
 pub use plan::plan;
+pub use port::check_host_ports;
 pub use port::choose_ports;
 pub use service::plan_services;
 

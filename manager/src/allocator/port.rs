@@ -6,7 +6,9 @@ use crate::store::State;
 use weft_proto::ServiceId;
 use weft_proto::defaults;
 use weft_proto::object::ObjectKey;
+use weft_proto::spec::HostPort;
 use weft_proto::spec::Port;
+use weft_proto::spec::Protocol;
 
 /// The ports of a service, each with a published one. `keep`: what it has now; a port that the spec
 /// leaves open keeps the number it was given before.
@@ -22,25 +24,9 @@ pub fn choose_ports(
         asked.iter().partition(|port| port.published.is_some());
     for port in named {
         if let Some(published) = port.published
-            && let Some(holder) = state.holder(&Claim::PublishedPort(port.protocol, published))
-            && holder != ObjectKey::Service(service)
+            && let Some(holder) = taken(state, service, port.protocol, published, true)
         {
-            let holder = match holder {
-                ObjectKey::Service(id) => state.service(id).map(|s| s.spec.name.to_string()),
-                ObjectKey::Cluster
-                | ObjectKey::Node(_)
-                | ObjectKey::Network(_)
-                | ObjectKey::Task(_)
-                | ObjectKey::Material(..)
-                | ObjectKey::KeyRing
-                | ObjectKey::User(_)
-                | ObjectKey::JoinToken(_) => None,
-            };
-            return Err(AllocateError::PortTaken {
-                port: published,
-                protocol: port.protocol,
-                holder: holder.unwrap_or_default(),
-            });
+            return Err(holder);
         }
         chosen.push(*port);
     }
@@ -52,8 +38,7 @@ pub fn choose_ports(
         let published = before
             .chain(defaults::AUTO_PORTS)
             .find(|number| {
-                let holder = state.holder(&Claim::PublishedPort(port.protocol, *number));
-                let ours = holder.is_none_or(|holder| holder == ObjectKey::Service(service));
+                let ours = taken(state, service, port.protocol, *number, true).is_none();
                 let twice = chosen
                     .iter()
                     .any(|c| c.protocol == port.protocol && c.published == Some(*number));
@@ -66,4 +51,50 @@ pub fn choose_ports(
         });
     }
     Ok(chosen)
+}
+
+/// Refuses ports of single nodes that every node answers for another service. Two services may ask
+/// for the same one: their tasks run on different nodes.
+pub fn check_host_ports(
+    state: &State,
+    service: ServiceId,
+    asked: &[HostPort],
+) -> Result<(), AllocateError> {
+    let mut taken = asked
+        .iter()
+        .filter_map(|port| taken(state, service, port.protocol, port.published, false));
+    taken.next().map_or(Ok(()), Err)
+}
+
+/// Who else has a port. `alone`: nobody may have it on a single node either.
+fn taken(
+    state: &State,
+    service: ServiceId,
+    protocol: Protocol,
+    port: u16,
+    alone: bool,
+) -> Option<AllocateError> {
+    let mesh = state.holder(&Claim::PublishedPort(protocol, port));
+    let hosts = state.host_port_users(protocol, port).filter(|_| alone);
+    let ours = ObjectKey::Service(service);
+    let holder = mesh
+        .into_iter()
+        .chain(hosts)
+        .find(|holder| *holder != ours)?;
+    let holder = match holder {
+        ObjectKey::Service(id) => state.service(id).map(|s| s.spec.name.to_string()),
+        ObjectKey::Cluster
+        | ObjectKey::Node(_)
+        | ObjectKey::Network(_)
+        | ObjectKey::Task(_)
+        | ObjectKey::Material(..)
+        | ObjectKey::KeyRing
+        | ObjectKey::User(_)
+        | ObjectKey::JoinToken(_) => None,
+    };
+    Some(AllocateError::PortTaken {
+        port,
+        protocol,
+        holder: holder.unwrap_or_default(),
+    })
 }

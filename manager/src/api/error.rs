@@ -57,6 +57,11 @@ pub(super) enum ApiError {
          choose another one"
     )]
     PortReserved { port: u16, protocol: Protocol },
+    #[error(
+        "port {port}/{protocol} is asked for in both modes: with mode host the task's node answers \
+         it, with mode ingress every node does; leave one out"
+    )]
+    PortInBothModes { port: u16, protocol: Protocol },
     #[error("{what} means nothing for a service of mode {mode}: {why}")]
     Meaningless {
         what: &'static str,
@@ -152,6 +157,7 @@ impl From<ApiError> for Status {
             | ApiError::Field(_)
             | ApiError::SubnetOverlaps { .. }
             | ApiError::PortReserved { .. }
+            | ApiError::PortInBothModes { .. }
             | ApiError::Meaningless { .. }
             | ApiError::ModeChange { .. }
             | ApiError::Rename(_) => Status::invalid_argument(text),

@@ -5,31 +5,38 @@ use crate::api::error::ApiError;
 use crate::api::target;
 use crate::api::target::TargetError;
 use crate::api::task;
+use crate::logs::Followed;
 use crate::logs::LogQuery;
 use crate::store::State;
 use weft_proto::TaskId;
 use weft_proto::wire;
 
-/// What to read for a request whose target is a service or a single task, by name (`web.1`: the
+/// Whose output, and what to read of it at first, for a request whose target is a service or a single task, by name (`web.1`: the
 /// newest of that slot) or identifier.
 pub(super) fn query(
     state: &State,
     scope: &Scope,
     request: &wire::ServiceLogsRequest,
-) -> Result<LogQuery, ApiError> {
-    let tasks = match target::service(state, scope, &request.target) {
-        Ok(service) => given_away(state, task::list(state, Some(service.id), None)),
+) -> Result<(Followed, LogQuery), ApiError> {
+    let (followed, tasks) = match target::service(state, scope, &request.target) {
+        Ok(service) => {
+            let tasks = given_away(state, task::list(state, Some(service.id), None));
+            (Followed::Service(service.id), tasks)
+        }
         Err(error) => {
-            vec![one_task(state, scope, &request.target).map_err(|task| worse(error, task))?]
+            let task =
+                one_task(state, scope, &request.target).map_err(|task| worse(error, task))?;
+            (Followed::Task(task), vec![task])
         }
     };
-    Ok(LogQuery {
+    let query = LogQuery {
         tasks,
         follow: request.follow,
         tail: request.tail,
         all: request.all,
         since_ms: request.since_ms,
-    })
+    };
+    Ok((followed, query))
 }
 
 /// Tasks that never had a node wrote nothing.

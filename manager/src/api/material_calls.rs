@@ -5,6 +5,7 @@ use crate::api::material;
 use crate::api::request::RequestId;
 use crate::api::server::Answer;
 use crate::api::server::ControlService;
+use crate::api::server::removed_id;
 use crate::api::target;
 use crate::propose::retry::Basis;
 use crate::store::State;
@@ -28,6 +29,13 @@ fn create_call(kind: MaterialKind) -> &'static str {
     match kind {
         MaterialKind::Secret => "create secret",
         MaterialKind::Config => "create config",
+    }
+}
+
+fn remove_call(kind: MaterialKind) -> &'static str {
+    match kind {
+        MaterialKind::Secret => "remove secret",
+        MaterialKind::Config => "remove config",
     }
 }
 
@@ -127,13 +135,12 @@ impl ControlService {
         kind: MaterialKind,
         request: Request<wire::RemoveMaterialRequest>,
     ) -> Answer<wire::RemoveMaterialResponse> {
-        let target = request.into_inner().target;
-        let done = self
-            .transact(|state| material::remove(state, kind, &target))
-            .await?;
-        tracing::info!(id = %done.outcome, %kind, "removed");
+        let wire::RemoveMaterialRequest { target, request_id } = request.into_inner();
+        let id = RequestId::read(&request_id)?.command(remove_call(kind));
+        let remove = |state: &State| material::remove(state, kind, &target);
+        let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveMaterialResponse {
-            id: done.outcome.to_string(),
+            id: removed_id(removed, noun(kind), &target),
         }))
     }
 }

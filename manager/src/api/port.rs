@@ -2,6 +2,7 @@
 
 use crate::api::error::ApiError;
 use weft_proto::defaults;
+use weft_proto::spec::HostPort;
 use weft_proto::spec::Port;
 use weft_proto::spec::Protocol;
 
@@ -16,14 +17,25 @@ const RESERVED: [(Protocol, u16); 3] = [
     (Protocol::Udp, WIREGUARD_PORT),
 ];
 
-/// Refuses the cluster's own ports.
-pub(super) fn check(ports: &[Port]) -> Result<(), ApiError> {
-    let reserved = ports.iter().find_map(|port| {
-        let asked = (port.protocol, port.published?);
-        RESERVED.contains(&asked).then_some(asked)
-    });
-    match reserved {
+/// Refuses the cluster's own ports, and those that are asked for in both modes.
+pub(super) fn check(ports: &[Port], host_ports: &[HostPort]) -> Result<(), ApiError> {
+    let mesh = ports
+        .iter()
+        .filter_map(|port| Some((port.protocol, port.published?)));
+    let mesh: Vec<_> = mesh.collect();
+    let hosts = host_ports
+        .iter()
+        .map(|port| (port.protocol, port.published));
+    let hosts: Vec<_> = hosts.collect();
+    let all = || mesh.iter().chain(&hosts).copied();
+    if let Some((protocol, port)) = all().find(|asked| RESERVED.contains(asked)) {
+        return Err(ApiError::PortReserved { port, protocol });
+    }
+    match mesh.iter().find(|asked| hosts.contains(asked)) {
         None => Ok(()),
-        Some((protocol, port)) => Err(ApiError::PortReserved { port, protocol }),
+        Some((protocol, port)) => Err(ApiError::PortInBothModes {
+            port: *port,
+            protocol: *protocol,
+        }),
     }
 }

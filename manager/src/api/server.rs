@@ -21,15 +21,14 @@ use crate::api::token;
 use crate::api::watch;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
+use crate::logs::follow;
 use crate::managers::manager_addrs;
 use crate::people::People;
 use crate::people::may_change_members;
 use crate::propose::Proposer;
 use crate::propose::retry::Basis;
-use crate::propose::retry::Committed;
 use crate::propose::retry::Decision;
 use crate::propose::retry::Once;
-use crate::propose::retry::transact;
 use crate::propose::retry::transact_once;
 use crate::store::State;
 use crate::store::View;
@@ -47,6 +46,7 @@ use weft_proto::CommandId;
 use weft_proto::NetworkId;
 use weft_proto::Role;
 use weft_proto::ServiceId;
+use weft_proto::TaskId;
 use weft_proto::convert::ConvertError;
 use weft_proto::spec::MaterialKind;
 use weft_proto::spec::NetworkSpec;
@@ -112,13 +112,6 @@ impl ControlService {
         Ok(self.proposer.fresh_view().await?)
     }
 
-    pub(super) async fn transact<T: Send>(
-        &self,
-        decide: impl FnMut(&State) -> Result<Decision<T>, ApiError> + Send,
-    ) -> Result<Committed<T>, ApiError> {
-        transact(&*self.proposer, decide).await
-    }
-
     /// A transaction that is made once however often its request arrives.
     pub(super) async fn once<T: Send>(
         &self,
@@ -171,6 +164,29 @@ impl fmt::Debug for ControlService {
     }
 }
 
+/// What a removal answers. One that was made by an earlier call of the same request knows of what it
+/// removed only how the caller called it.
+pub(super) fn removed_id<T: fmt::Display>(removed: Once<T>, kind: &str, target: &str) -> String {
+    match removed.parts().0 {
+        Some(id) => {
+            tracing::info!(kind, %id, "removed");
+            id.to_string()
+        }
+        // All identifiers are alike.
+        None => match target.parse::<ServiceId>() {
+            Ok(id) => id.to_string(),
+            Err(_) => String::new(),
+        },
+    }
+}
+
+fn wait((task, until): (TaskId, Option<Timestamp>)) -> wire::TaskWait {
+    wire::TaskWait {
+        task_id: task.to_string(),
+        until_ms: until.map_or(0, Timestamp::as_millis),
+    }
+}
+
 fn role(number: i32) -> Result<Role, ApiError> {
     let role = wire::NodeRole::try_from(number).unwrap_or_default();
     let role = Role::try_from(role).map_err(|error: ConvertError| error.within("role"))?;
@@ -204,14 +220,16 @@ impl Control for ControlService {
         let role = role(request.role)?;
         let view = if request.rotate {
             let secret = TokenSecret::random().map_err(ApiError::Token)?;
-            let done = self
-                .transact(|state| {
-                    acting::says(format!("rotated the {role} token"));
-                    cluster::rotate_token(state, role, &secret)
-                })
-                .await?;
-            tracing::info!(%role, "join token rotated");
-            done.view
+            let id = RequestId::read(&request.request_id)?.command("rotate token");
+            let rotate = |state: &State| {
+                acting::says(format!("rotated the {role} token"));
+                cluster::rotate_token(state, role, &secret)
+            };
+            let (rotated, view) = self.once(id, Basis::Fresh, rotate).await?.parts();
+            if rotated.is_some() {
+                tracing::info!(%role, "join token rotated");
+            }
+            view
         } else {
             None
         };
@@ -283,20 +301,19 @@ impl Control for ControlService {
     ) -> Answer<wire::RemoveNodeResponse> {
         let request = request.into_inner();
         let this = self.members.this_node();
-        let done = self
-            .transact(|state| {
-                let node = node::find(state, &request.target, this)?;
-                let members = self.members.members();
-                if request.revoke {
-                    acting::says(format!("revoked node {}", node.description.hostname));
-                    return node::revoke(state, &node, this, &members);
-                }
-                node::remove(state, &node, request.force, &members)
-            })
-            .await?;
-        tracing::info!(node = %done.outcome, force = request.force, revoke = request.revoke, "node removed");
+        let id = RequestId::read(&request.request_id)?.command("remove node");
+        let remove = |state: &State| {
+            let node = node::find(state, &request.target, this)?;
+            let members = self.members.members();
+            if request.revoke {
+                acting::says(format!("revoked node {}", node.description.hostname));
+                return node::revoke(state, &node, this, &members);
+            }
+            node::remove(state, &node, request.force, &members)
+        };
+        let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveNodeResponse {
-            node_id: done.outcome.to_string(),
+            node_id: removed_id(removed, "node", &request.target),
         }))
     }
 
@@ -342,14 +359,13 @@ impl Control for ControlService {
         &self,
         request: Request<wire::RemoveNetworkRequest>,
     ) -> Answer<wire::RemoveNetworkResponse> {
-        let target = request.into_inner().target;
+        let wire::RemoveNetworkRequest { target, request_id } = request.into_inner();
+        let id = RequestId::read(&request_id)?.command("remove network");
         let scope = Scope::current();
-        let done = self
-            .transact(|state| network::remove(state, &scope, &target))
-            .await?;
-        tracing::info!(network = %done.outcome, "network removed");
+        let remove = |state: &State| network::remove(state, &scope, &target);
+        let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveNetworkResponse {
-            network_id: done.outcome.to_string(),
+            network_id: removed_id(removed, "network", &target),
         }))
     }
 
@@ -432,14 +448,13 @@ impl Control for ControlService {
         &self,
         request: Request<wire::RemoveServiceRequest>,
     ) -> Answer<wire::RemoveServiceResponse> {
-        let target = request.into_inner().target;
+        let wire::RemoveServiceRequest { target, request_id } = request.into_inner();
+        let id = RequestId::read(&request_id)?.command("remove service");
         let scope = Scope::current();
-        let done = self
-            .transact(|state| service::remove(state, &scope, &target))
-            .await?;
-        tracing::info!(service = %done.outcome, "service removed");
+        let remove = |state: &State| service::remove(state, &scope, &target);
+        let removed = self.once(id, Basis::Fresh, remove).await?;
         Ok(Response::new(wire::RemoveServiceResponse {
-            service_id: done.outcome.to_string(),
+            service_id: removed_id(removed, "service", &target),
         }))
     }
 
@@ -479,11 +494,13 @@ impl Control for ControlService {
             "" => None,
             target => Some(node::find(&view, target, self.members.this_node())?.id),
         };
-        let mut tasks = task::list(&view, service, node);
+        let (mut tasks, mut waits) = task::listed(&view, service, node);
         tasks.retain(|task| task::is_in(&view, &scope, task));
+        waits.retain(|id, _| tasks.iter().any(|task| task.id == *id));
         let nodes = task::nodes_of(&view, &tasks);
         Ok(Response::new(wire::ListTasksResponse {
             tasks: tasks.iter().map(|task| (&**task).into()).collect(),
+            waits: waits.into_iter().map(wait).collect(),
             nodes: nodes.iter().map(|node| (&**node).into()).collect(),
             shown: self.shown(&view),
         }))
@@ -496,15 +513,19 @@ impl Control for ControlService {
         request: Request<wire::ServiceLogsRequest>,
     ) -> Answer<Self::ServiceLogsStream> {
         let view = self.view().await?;
-        let query = logs::query(&view, &Scope::current(), &request.into_inner())?;
-        if query.tasks.is_empty() {
-            let note = wire::LogLine {
-                note: "no task of this service was given to a node yet".to_owned(),
-                ..wire::LogLine::default()
-            };
-            return Ok(Response::new(stream::iter([Ok(note)]).boxed()));
-        }
-        Ok(Response::new(self.logs.logs(query).map(Ok).boxed()))
+        let (followed, query) = logs::query(&view, &Scope::current(), &request.into_inner())?;
+        let nothing_yet = query.tasks.is_empty().then(|| wire::LogLine {
+            note: "no task of this service was given to a node yet".to_owned(),
+            ..wire::LogLine::default()
+        });
+        let lines = match (query.follow, query.tasks.is_empty()) {
+            (true, _) => follow(self.logs.clone(), &self.replica.store, followed, query),
+            (false, true) => stream::empty().boxed(),
+            (false, false) => self.logs.logs(query),
+        };
+        Ok(Response::new(
+            stream::iter(nothing_yet).chain(lines).map(Ok).boxed(),
+        ))
     }
 
     type WatchStream = BoxStream<'static, Result<wire::WatchEvent, Status>>;

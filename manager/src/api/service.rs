@@ -1,6 +1,7 @@
 //! Services.
 
 use crate::acting::Scope;
+use crate::allocator::check_host_ports;
 use crate::allocator::choose_address;
 use crate::allocator::choose_ports;
 use crate::api::error::ApiError;
@@ -61,6 +62,7 @@ pub(super) fn create(
             name: spec.name,
         });
     }
+    check_host_ports(state, id, &spec.task.host_ports)?;
     let mut changes = guards(state, &spec);
     let service = Service {
         meta: Meta::default(),
@@ -145,6 +147,7 @@ fn write(
     old: &Service,
     mut service: Service,
 ) -> Result<Decision<Service>, ApiError> {
+    check_host_ports(state, old.id, &service.spec.task.host_ports)?;
     let mut changes = guards(state, &service.spec);
     service.vips = choose_vips(state, &service.spec, &old.vips)?;
     service.ports = choose_ports(state, old.id, &service.spec.ports, &old.ports)?;
@@ -203,7 +206,7 @@ fn read(state: &State, scope: &Scope, spec: &wire::ServiceSpec) -> Result<Servic
             .map_err(|error| ConvertError::new(error.to_string()))
     })?;
     of_stack(scope, "service", &spec.labels)?;
-    port::check(&spec.ports)?;
+    port::check(&spec.ports, &spec.task.host_ports)?;
     mode::check(&spec)?;
     files::complete(state, &mut spec, None)?;
     stack::files(state, scope, &spec)?;

@@ -4,13 +4,16 @@ use crate::acting::Scope;
 use crate::orchestrator;
 use crate::store::State;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weft_proto::NodeId;
 use weft_proto::ServiceId;
+use weft_proto::TaskId;
 use weft_proto::object::Node;
 use weft_proto::object::Task;
 use weft_proto::task_state::DesiredState;
+use weft_proto::time::Timestamp;
 
 /// The tasks of a service, of a node, of a service on a node, or all; by service and slot, in a
 /// slot the newest first. Tasks of services that are gone are shown only where a node's tasks are
@@ -20,6 +23,15 @@ pub(super) fn list(
     service: Option<ServiceId>,
     node: Option<NodeId>,
 ) -> Vec<Arc<Task>> {
+    listed(state, service, node).0
+}
+
+/// The same, and until when tasks wait that wait for something.
+pub(super) fn listed(
+    state: &State,
+    service: Option<ServiceId>,
+    node: Option<NodeId>,
+) -> (Vec<Arc<Task>>, Waits) {
     let mut tasks: Vec<Arc<Task>> = match (service, node) {
         (Some(service), None) => state.tasks_of_service(service).cloned().collect(),
         (Some(service), Some(node)) => state
@@ -35,26 +47,32 @@ pub(super) fn list(
             .collect(),
     };
     tasks.sort_by(|a, b| order(a).cmp(&order(b)));
-    explain(state, &mut tasks);
-    tasks
+    let waits = explain(state, &mut tasks);
+    (tasks, waits)
 }
 
-/// Tasks that ended by themselves say what becomes of their slot: whether and when it starts again.
-fn explain(state: &State, tasks: &mut [Arc<Task>]) {
-    let ended = tasks.iter().filter(|task| is_open(task));
-    let services: BTreeSet<ServiceId> = ended.map(|task| task.service).collect();
+/// Until when tasks wait, as far as that is known.
+pub(super) type Waits = BTreeMap<TaskId, Option<Timestamp>>;
+
+/// Tasks that ended by themselves say what becomes of their slot, and those that are to be replaced
+/// what they wait for.
+fn explain(state: &State, tasks: &mut [Arc<Task>]) -> Waits {
+    let wanted = tasks
+        .iter()
+        .filter(|task| task.desired == DesiredState::Running);
+    let services: BTreeSet<ServiceId> = wanted.map(|task| task.service).collect();
+    let mut notes = BTreeMap::new();
     for service in services {
-        let notes = orchestrator::notes(state, service);
-        for task in tasks.iter_mut() {
-            if let Some(note) = notes.get(&task.id) {
-                Arc::make_mut(task).status.message.clone_from(note);
-            }
+        notes.extend(orchestrator::notes(state, service));
+    }
+    let mut waits = Waits::new();
+    for task in tasks.iter_mut() {
+        if let Some(note) = notes.remove(&task.id) {
+            waits.insert(task.id, note.until);
+            Arc::make_mut(task).status.message = note.why;
         }
     }
-}
-
-fn is_open(task: &Task) -> bool {
-    task.desired == DesiredState::Running && task.status.state.is_terminal()
+    waits
 }
 
 fn order(task: &Task) -> impl Ord + '_ {

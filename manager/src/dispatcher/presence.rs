@@ -2,10 +2,12 @@
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_proto::NodeId;
@@ -13,6 +15,11 @@ use weft_proto::wire;
 
 /// How long a broken session is told of: as long as the leader may need to hear of it.
 const TOLD_FOR: Duration = Duration::from_secs(10);
+/// An agent that was asked to move and is still here so long after could not.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Between two looks at who is left.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long an agent is refused after the leader said that another one has its identity.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
@@ -46,6 +53,8 @@ struct Entry {
     key_epoch: u64,
     instance: u64,
     replaced: CancellationToken,
+    moves: mpsc::Sender<wire::Move>,
+    asked: Option<Instant>,
     doubled: CancellationToken,
 }
 
@@ -58,6 +67,8 @@ pub(super) struct Seat {
     pub(super) session: u64,
     /// Cancelled when a newer session of the same node began.
     pub(super) replaced: CancellationToken,
+    /// What its agent is to be asked.
+    pub(super) moves: mpsc::Receiver<wire::Move>,
     /// Cancelled when another agent with the same identity keeps the place.
     pub(super) doubled: CancellationToken,
     /// Its connection broke.
@@ -109,6 +120,36 @@ impl Presence {
     /// Whether a node's agent holds a session here.
     pub fn holds(&self, node: NodeId) -> bool {
         self.seats.lock().taken.contains_key(&node)
+    }
+
+    /// Asks as many agents as there are addresses to hold their session there instead, each at some
+    /// time `within`. Not the one of `own`, this manager's node, and nobody again so soon.
+    pub fn ask_to_move(&self, own: NodeId, to: &[String], within: Duration) {
+        let now = Instant::now();
+        let mut seats = self.seats.lock();
+        let lately = |at: &Instant| now.saturating_duration_since(*at) < ASK_AGAIN;
+        let free = seats.taken.iter_mut();
+        let free =
+            free.filter(|(node, entry)| **node != own && !entry.asked.as_ref().is_some_and(lately));
+        for ((node, entry), addr) in free.zip(to) {
+            tracing::info!(%node, to = addr, "this agent is asked to move");
+            entry.ask(vec![addr.clone()], within);
+        }
+    }
+
+    /// Asks all agents to go to any of `to`, and returns when they have, or after `within`.
+    pub async fn hand_over(&self, to: &[SocketAddr], within: Duration) {
+        let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+        let spread = within / 4;
+        for entry in self.seats.lock().taken.values_mut() {
+            entry.ask(to.clone(), spread);
+        }
+        let gone = async {
+            while self.count() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        drop(tokio::time::timeout(within, gone).await);
     }
 
     /// Whether this very session goes on.
@@ -168,6 +209,7 @@ impl Presence {
     /// Gives the node's place to a new session; an older one is told to end.
     pub(super) fn enter(self: &Arc<Self>, node: NodeId, instance: u64) -> Seat {
         let (replaced, doubled) = (CancellationToken::new(), CancellationToken::new());
+        let (ask, moves) = mpsc::channel(1);
         let mut seats = self.seats.lock();
         seats.last += 1;
         let session = seats.last;
@@ -178,6 +220,8 @@ impl Presence {
             key_epoch: 0,
             instance,
             replaced: replaced.clone(),
+            moves: ask,
+            asked: None,
             doubled: doubled.clone(),
         };
         seats.broken.remove(&node);
@@ -191,9 +235,22 @@ impl Presence {
             node,
             session,
             replaced,
+            moves,
             doubled,
             broke: AtomicBool::new(false),
         }
+    }
+}
+
+impl Entry {
+    fn ask(&mut self, manager_addrs: Vec<String>, within: Duration) {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        // One that was asked and has not read it yet is asked already.
+        let _ = self.moves.try_send(wire::Move {
+            manager_addrs,
+            within_ms,
+        });
+        self.asked = Some(Instant::now());
     }
 }
 

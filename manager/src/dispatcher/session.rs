@@ -205,6 +205,9 @@ impl Session<'_> {
                     look_at = Some(look_at.map_or(soon, |at| at.min(soon)));
                 }
                 next = requests.recv(), if request.is_none() => request = next,
+                Some(next) = self.seat.moves.recv(), if request.is_none() => {
+                    request = Some(ToAgent::Move(next));
+                }
                 permit = self.outbound.reserve(), if request.is_some() => match permit {
                     Ok(permit) => {
                         let kind = request.take();

@@ -19,9 +19,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use weft_proto::TaskId;
 use weft_proto::command::Change;
+use weft_proto::object::ObjectKey;
 use weft_proto::time::Clock;
 use weft_raft::RaftNode;
 
@@ -118,6 +120,13 @@ impl ControlLoops {
             }
         }
     }
+}
+
+/// Whether changes are a reason to look at the members: with many nodes that is work, and most changes
+/// are of tasks and services. An entry that changed nothing may have changed the membership itself.
+fn concerns_members(sets: &[Arc<ChangeSet>]) -> bool {
+    let mut changed = sets.iter().flat_map(|set| &set.changed);
+    sets.is_empty() || changed.any(|key| matches!(key, ObjectKey::Node(_) | ObjectKey::Cluster))
 }
 
 impl Office {
@@ -237,7 +246,17 @@ impl Office {
                 }
             }
             // Progress of learners is not announced, so this looks again by itself.
-            drop(timeout(PROGRESS, views.changed()).await);
+            let again = Instant::now() + PROGRESS;
+            let mut seen = view.revision();
+            while timeout_at(again, views.changed()).await.is_ok() {
+                let now = views.borrow_and_update().revision();
+                let sets = self.store.changes_since(seen);
+                if sets.is_ok_and(|sets| !concerns_members(&sets)) {
+                    seen = now;
+                } else {
+                    break;
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A loop that outlives its office for a moment does no harm: everything it proposes carries the
 //! versions of what it read, and a newer leader's changes make it fail.
 
+mod balance;
 mod batch;
 mod control;
 mod doubles;
@@ -12,6 +13,8 @@ mod membership;
 mod office;
 mod planner;
 
+pub use balance::Advice;
+pub use balance::Balance;
 pub use control::ControlLoops;
 pub use liveness::Liveness;
 pub use membership::ANSWERS_WITHIN;

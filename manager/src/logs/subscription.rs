@@ -19,6 +19,9 @@ pub(super) const WAITING: usize = 256;
 /// Most bytes in a chunk; agents send much smaller ones.
 pub(super) const MAX_CHUNK: usize = 128 * 1024;
 
+/// The last words of a query whose session ended.
+pub(super) const SESSION_ENDED: &str = "the node's session ended: there may be more lines";
+
 type Lines = Vec<wire::LogLine>;
 
 /// The end that the session writes to.
@@ -70,7 +73,7 @@ impl Source {
 
     /// The last words of a session that ended before the query did.
     pub(super) fn abandon(&self) {
-        let text = "the node's session ended: there may be more lines".to_owned();
+        let text = SESSION_ENDED.to_owned();
         let _ = self.lines.try_send(vec![note(self.node, text)]);
     }
 

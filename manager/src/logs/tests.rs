@@ -76,7 +76,10 @@ async fn request(agent: &mut Agent) -> wire::LogRequest {
     loop {
         match agent.hear().await {
             ToAgent::LogRequest(request) => return request,
-            ToAgent::Assignments(_) | ToAgent::Welcome(_) | ToAgent::Standing(_) => {}
+            ToAgent::Assignments(_)
+            | ToAgent::Welcome(_)
+            | ToAgent::Standing(_)
+            | ToAgent::Move(_) => {}
             ToAgent::LogCancel(cancel) => panic!("{cancel:?} before the request"),
         }
     }

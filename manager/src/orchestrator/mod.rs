@@ -54,6 +54,7 @@ pub use dirty::Agenda;
 pub use dirty::Dirty;
 pub use dirty::affected;
 pub use follow::Orchestrator;
+pub use note::Note;
 pub use note::notes;
 pub use rollback::restored;
 

@@ -62,6 +62,13 @@ fn attempts(slot: &Slot, ended: &Task, policy: &RestartPolicy) -> u32 {
     u32::try_from(failed.count()).unwrap_or(u32::MAX)
 }
 
+/// When the slot of `ended` gets a successor by its policy; `None`: never.
+pub(super) fn due(slot: &Slot, ended: &Task) -> Option<Timestamp> {
+    let policy = &ended.spec.restart;
+    let again = wanted(ended) && !attempts_used_up(slot, ended, policy);
+    again.then(|| ended.status.at.after(policy.delay))
+}
+
 /// What becomes of the slot of `ended`, in words for `service ps`.
 pub(super) fn words(slot: &Slot, ended: &Task) -> String {
     let policy = &ended.spec.restart;

@@ -8,6 +8,7 @@ use crate::leader::answering;
 use crate::logs::Peers;
 use crate::store::Store;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use tonic::transport::Channel;
 use weft_proto::NodeId;
 use weft_proto::object::NodeState;
 use weft_proto::wire::ManagerMember;
+use weft_proto::wire::PresenceResponse;
 use weft_raft::RaftNode;
 
 pub(super) struct Group {
@@ -42,16 +44,25 @@ impl Group {
     }
 }
 
-/// What the leader said about who answers, and when.
-type Told = Option<(Instant, BTreeSet<u64>)>;
+/// What the leader said, and when.
+#[derive(Debug, Default)]
+struct Told {
+    /// Who answers.
+    answering: Option<(Instant, BTreeSet<u64>)>,
+    /// How many agents of other nodes hold a session with each manager, by its node.
+    agents: BTreeMap<String, u32>,
+}
 
 impl Group {
-    /// The leader said that these members answer it.
-    pub(super) fn told(&self, answering: Vec<u64>, now: Instant) {
+    /// The leader said which members answer it, and which agents they hold.
+    pub(super) fn told(&self, answer: PresenceResponse, now: Instant) {
+        let mut told = self.told.lock();
         // An older leader says nothing; it itself answers always.
-        if !answering.is_empty() {
-            *self.told.lock() = Some((now, answering.into_iter().collect()));
+        if !answer.answering.is_empty() {
+            told.answering = Some((now, answer.answering.into_iter().collect()));
         }
+        let agents = answer.agents.into_iter();
+        told.agents = agents.map(|one| (one.node_id, one.agents)).collect();
     }
 }
 
@@ -80,7 +91,7 @@ impl Members for Group {
         let heard = if status.is_leader {
             Some(answering(&status, now))
         } else {
-            let told = self.told.lock().clone();
+            let told = self.told.lock().answering.clone();
             let fresh = |at| now.saturating_duration_since(at) < ANSWERS_WITHIN;
             told.filter(|(at, _)| fresh(*at)).map(|(_, heard)| heard)
         };
@@ -88,6 +99,8 @@ impl Members for Group {
             Some(heard) => heard.contains(&member.raft_id.0),
             None => !down(member.node_id),
         };
+        let agents = self.told.lock().agents.clone();
+        let agents = |node: NodeId| agents.get(&node.to_string()).copied().unwrap_or_default();
         let member = |member: &weft_raft::Member| ManagerMember {
             node_id: member.node_id.to_string(),
             raft_id: member.raft_id.0,
@@ -97,6 +110,7 @@ impl Members for Group {
                 .leader
                 .is_some_and(|leader| leader.raft_id == member.raft_id),
             reachable: reachable(member),
+            agents: agents(member.node_id),
         };
         status.members.values().map(member).collect()
     }

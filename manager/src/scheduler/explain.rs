@@ -3,6 +3,7 @@
 use crate::scheduler::attribute;
 use crate::scheduler::filter::Refusal;
 use std::collections::BTreeMap;
+use weft_proto::spec::Protocol;
 use weft_proto::spec::TaskSpec;
 
 /// Refusals of many nodes, counted as they come in.
@@ -25,6 +26,7 @@ enum Kind {
     Cpu,
     Memory,
     Generic(String),
+    HostPort(Protocol, u16),
     IngressAddresses,
 }
 
@@ -75,6 +77,9 @@ pub(super) fn of_its_node(hostname: &str, refusal: &Refusal, spec: &TaskSpec) ->
             None => "does not meet a constraint".to_owned(),
         },
         (Kind::MaxPerNode, _) => format!("is one {}", state(&kind, spec)),
+        (Kind::HostPort(protocol, port), _) => {
+            format!("has port {port}/{protocol} in use by a task")
+        }
         (kind, _) => format!("is {}", state(kind, spec)),
     };
     format!("its node {hostname} {reason}")
@@ -109,6 +114,7 @@ fn split(refusal: &Refusal) -> (Kind, Option<u64>) {
         Refusal::Cpu { free } => (Kind::Cpu, Some(*free)),
         Refusal::Memory { free } => (Kind::Memory, Some(*free)),
         Refusal::Generic { name, free } => (Kind::Generic(name.clone()), Some(*free)),
+        Refusal::HostPort(protocol, port) => (Kind::HostPort(*protocol, *port), None),
         Refusal::IngressAddresses => (Kind::IngressAddresses, None),
     }
 }
@@ -147,6 +153,7 @@ fn state(kind: &Kind, spec: &TaskSpec) -> String {
             most => format!("with {most} tasks of the service, the most per node"),
         },
         Kind::Cpu | Kind::Memory | Kind::Generic(_) => format!("short of {}", wanted(kind, spec)),
+        Kind::HostPort(protocol, port) => format!("with port {port}/{protocol} in use by a task"),
         Kind::IngressAddresses => "without a free ingress address".to_owned(),
     }
 }
@@ -167,6 +174,7 @@ fn wanted(kind: &Kind, spec: &TaskSpec) -> String {
         | Kind::Encryption
         | Kind::Constraint(_)
         | Kind::MaxPerNode
+        | Kind::HostPort(..)
         | Kind::IngressAddresses => String::new(),
     }
 }
@@ -184,6 +192,7 @@ fn amount(kind: &Kind, number: u64) -> String {
         | Kind::Constraint(_)
         | Kind::MaxPerNode
         | Kind::Generic(_)
+        | Kind::HostPort(..)
         | Kind::IngressAddresses => number.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use crate::scheduler::node_info::NodeInfo;
 use weft_proto::ServiceId;
 use weft_proto::object::NodeState;
 use weft_proto::spec::Availability;
+use weft_proto::spec::Protocol;
 use weft_proto::spec::Runtime;
 use weft_proto::spec::TaskSpec;
 
@@ -33,6 +34,8 @@ pub(super) enum Refusal {
         name: String,
         free: u64,
     },
+    /// A task on it has this port of the node.
+    HostPort(Protocol, u16),
     IngressAddresses,
 }
 
@@ -91,6 +94,11 @@ pub(super) fn refuse_more(info: &NodeInfo, service: ServiceId, spec: &TaskSpec) 
             name: name.clone(),
             free: info.free_generic(name),
         });
+    }
+    let ports = spec.host_ports.iter();
+    let mut ports = ports.map(|port| (port.protocol, port.published));
+    if let Some((protocol, port)) = ports.find(|port| info.has_port(*port)) {
+        return Some(Refusal::HostPort(protocol, port));
     }
     info.ingress_addr()
         .is_none()

@@ -12,6 +12,7 @@ use weft_proto::addr::IngressSlice;
 use weft_proto::object::Node;
 use weft_proto::object::Task;
 use weft_proto::spec::Generic;
+use weft_proto::spec::Protocol;
 use weft_proto::spec::Resources;
 use weft_proto::spec::TaskSpec;
 use weft_proto::task_state::TaskState;
@@ -42,6 +43,9 @@ pub(super) struct NodeInfo {
     failures: BTreeMap<ServiceId, Vec<Failure>>,
     slice: Option<IngressSlice>,
     taken: BTreeSet<Ipv4Addr>,
+    /// Ports of the node that its tasks have, and how many do: one, but for what an older manager
+    /// decided.
+    ports: BTreeMap<(Protocol, u16), usize>,
 }
 
 impl NodeInfo {
@@ -56,6 +60,7 @@ impl NodeInfo {
             failures: BTreeMap::new(),
             slice,
             taken: BTreeSet::new(),
+            ports: BTreeMap::new(),
         }
     }
 
@@ -90,6 +95,12 @@ impl NodeInfo {
             *reserved = reserved.saturating_add(*wanted);
         }
         self.taken.extend(task.ingress_addr);
+        for port in &task.spec.host_ports {
+            *self
+                .ports
+                .entry((port.protocol, port.published))
+                .or_default() += 1;
+        }
         // A task on its way out still holds what it reserved, but does not count for the spread.
         if task.is_wanted() {
             *self.services.entry(task.service).or_default() += 1;
@@ -118,6 +129,13 @@ impl NodeInfo {
         }
         if let Some(addr) = task.ingress_addr {
             self.taken.remove(&addr);
+        }
+        for port in &task.spec.host_ports {
+            let key = (port.protocol, port.published);
+            match self.ports.get_mut(&key) {
+                Some(count) if *count > 1 => *count -= 1,
+                Some(_) | None => _ = self.ports.remove(&key),
+            }
         }
         if task.is_wanted() {
             self.total = self.total.saturating_sub(1);
@@ -157,6 +175,11 @@ impl NodeInfo {
     pub(super) fn free_generic(&self, name: &str) -> u64 {
         let of = |amounts: &Generic| amounts.get(name).copied().unwrap_or_default();
         of(&self.node.description.generic).saturating_sub(of(&self.reserved_generic))
+    }
+
+    /// Whether a task has this port of the node.
+    pub(super) fn has_port(&self, port: (Protocol, u16)) -> bool {
+        self.ports.contains_key(&port)
     }
 
     /// How much of what it has is reserved, in thousandths of the scarcer one of CPU and memory.

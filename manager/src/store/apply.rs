@@ -132,6 +132,7 @@ fn apply_change(
             let item = Item::from(stamped(state.share(object), at).with_meta(meta));
             let claims = claims_of(&item);
             check_claims(state, key, &claims)?;
+            check_port_modes(state, key, &claims)?;
             check_rules(state, &item)?;
             if let ObjectKey::Node(id) = key {
                 state.unbury(id);
@@ -180,6 +181,40 @@ fn check_claims(state: &State, key: ObjectKey, claims: &[Claim]) -> Result<(), C
             return Err(Conflict {
                 kind: ConflictKind::Taken,
                 message: format!("{claim} belongs to {}", describe(state, holder)),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A port that single nodes answer for their tasks cannot be one that every node answers. A service
+/// that is there already may go back to such a port by itself, which must not be held up: a node
+/// then prefers its own task.
+fn check_port_modes(state: &State, key: ObjectKey, claims: &[Claim]) -> Result<(), Conflict> {
+    for claim in claims {
+        let other = match claim {
+            Claim::PublishedPort(protocol, port) => state
+                .host_port_users(*protocol, *port)
+                .find(|user| *user != key),
+            Claim::HostPort(protocol, port, _) if state.item(key).is_none() => {
+                let mesh = Claim::PublishedPort(*protocol, *port);
+                state.holder(&mesh).filter(|holder| *holder != key)
+            }
+            Claim::HostPort(..)
+            | Claim::NetworkName(_)
+            | Claim::ServiceName(_)
+            | Claim::Vni(_)
+            | Claim::Address(..)
+            | Claim::NodeNumber(_)
+            | Claim::RaftId(_)
+            | Claim::IngressAddress(_)
+            | Claim::UserName(_)
+            | Claim::MaterialName(..) => None,
+        };
+        if let Some(other) = other {
+            return Err(Conflict {
+                kind: ConflictKind::Taken,
+                message: format!("{claim} belongs to {}", describe(state, other)),
             });
         }
     }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use weft_proto::Name;
 use weft_proto::NetworkId;
+use weft_proto::ServiceId;
 use weft_proto::addr::NodeNumber;
 use weft_proto::addr::Vni;
 use weft_proto::key::TunnelKey;
@@ -27,6 +28,9 @@ pub enum Claim {
     UserName(Name),
     /// A port of the routing mesh.
     PublishedPort(Protocol, u16),
+    /// A port that single nodes answer for their tasks. Several services may have the same one;
+    /// it is nobody's port of the routing mesh meanwhile.
+    HostPort(Protocol, u16, ServiceId),
     /// A network's identifier on the wire.
     Vni(Vni),
     /// An address on a network: a task's, or a service's virtual one.
@@ -52,6 +56,7 @@ impl Claim {
             | Claim::ServiceName(_)
             | Claim::UserName(_)
             | Claim::PublishedPort(..)
+            | Claim::HostPort(..)
             | Claim::Vni(_)
             | Claim::NodeNumber(_)
             | Claim::RaftId(_)
@@ -68,7 +73,9 @@ impl fmt::Display for Claim {
             Claim::NetworkName(name) => write!(f, "the network name {name}"),
             Claim::ServiceName(name) => write!(f, "the service name {name}"),
             Claim::UserName(name) => write!(f, "the user name {name}"),
-            Claim::PublishedPort(protocol, port) => write!(f, "port {port}/{protocol}"),
+            Claim::PublishedPort(protocol, port) | Claim::HostPort(protocol, port, _) => {
+                write!(f, "port {port}/{protocol}")
+            }
             Claim::Vni(vni) => write!(f, "VXLAN identifier {vni}"),
             Claim::Address(_, addr) => write!(f, "address {addr}"),
             Claim::NodeNumber(number) => write!(f, "node number {number}"),
@@ -108,7 +115,15 @@ pub(super) fn claims_of(item: &Item) -> Vec<Claim> {
                 .ports
                 .iter()
                 .filter_map(|port| Some(Claim::PublishedPort(port.protocol, port.published?)));
-            [name].into_iter().chain(vips).chain(ports).collect()
+            let host_ports = service.spec.task.host_ports.iter();
+            let host_ports =
+                host_ports.map(|port| Claim::HostPort(port.protocol, port.published, service.id));
+            [name]
+                .into_iter()
+                .chain(vips)
+                .chain(ports)
+                .chain(host_ports)
+                .collect()
         }
         Item::User(user) => vec![Claim::UserName(user.name.clone())],
         Item::Material(material) => {

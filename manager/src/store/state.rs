@@ -37,6 +37,7 @@ use weft_proto::object::RemovedNode;
 use weft_proto::object::Service;
 use weft_proto::object::Task;
 use weft_proto::object::User;
+use weft_proto::spec::Protocol;
 use weft_proto::time::Timestamp;
 
 /// How long a command is remembered so that a retried one is recognised, by the times stamped into
@@ -215,6 +216,17 @@ impl State {
     /// Who holds a name, port, address or number.
     pub fn holder(&self, claim: &Claim) -> Option<ObjectKey> {
         self.claims.get(claim).copied()
+    }
+
+    /// The services whose tasks have a port of their node to themselves.
+    pub fn host_port_users(
+        &self,
+        protocol: Protocol,
+        port: u16,
+    ) -> impl Iterator<Item = ObjectKey> + '_ {
+        let claim = |bits| Claim::HostPort(protocol, port, ServiceId::from_entropy(bits));
+        let held = self.claims.range(claim(0)..=claim(u128::MAX));
+        held.map(|(_, holder)| *holder)
     }
 
     /// The greatest address in use on a network.

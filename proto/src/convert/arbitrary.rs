@@ -43,6 +43,8 @@ use crate::spec::EndpointMode;
 use crate::spec::FailureAction;
 use crate::spec::FileRef;
 use crate::spec::Generic;
+use crate::spec::HealthCheck;
+use crate::spec::HostPort;
 use crate::spec::Hostname;
 use crate::spec::Labels;
 use crate::spec::MaterialKind;
@@ -503,8 +505,11 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
         grace,
         any::<u64>(),
     );
-    (run, place, end)
-        .prop_map(|(run, place, end)| TaskSpec {
+    let here = (host_ports(), option::of(health()));
+    (run, place, end, here)
+        .prop_map(|(run, place, end, here)| TaskSpec {
+            host_ports: here.0,
+            health: here.1,
             runtime: Runtime::Process,
             command: run.0,
             env: run.1,
@@ -526,6 +531,32 @@ pub(super) fn task_spec() -> impl Strategy<Value = TaskSpec> {
             force_update: end.3,
         })
         .boxed()
+}
+
+fn host_ports() -> impl Strategy<Value = Vec<HostPort>> {
+    btree_map((protocol(), 1..=u16::MAX), 1..=u16::MAX, 0..3).prop_map(|ports| {
+        let port = |((protocol, published), target)| HostPort {
+            protocol,
+            target,
+            published,
+        };
+        ports.into_iter().map(port).collect()
+    })
+}
+
+fn health() -> impl Strategy<Value = HealthCheck> {
+    let time = || (100..=86_400_000_u64).prop_map(Duration::from_millis);
+    let command = vec("[a-z]{1,6}", 1..3);
+    let start = prop_oneof![Just(Duration::ZERO), time()];
+    (command, time(), time(), 1..=u32::MAX, start).prop_map(
+        |(command, interval, timeout, retries, start_period)| HealthCheck {
+            command,
+            interval,
+            timeout,
+            retries: NonZeroU32::new(retries).unwrap(),
+            start_period,
+        },
+    )
 }
 
 fn ports() -> impl Strategy<Value = Vec<Port>> {

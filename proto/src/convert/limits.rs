@@ -8,6 +8,10 @@ use std::time::Duration;
 pub const MAX_REPLICAS: u32 = 10_000;
 /// Longest time a task has to end: a node that is drained must become empty within a day.
 pub const MAX_STOP_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Times of health checks: a command is a process of its own, so more than a few in a second cost
+/// more than they tell; and what takes a day is no check.
+pub(super) const HEALTH_TIMES: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
 /// Largest secret or config, in bytes; the same as Swarm mode's. Each is sent whole, and kept in the
 /// memory of every manager.
 pub const MAX_MATERIAL_BYTES: usize = 500 << 10;

@@ -11,6 +11,7 @@ mod command;
 mod enums;
 mod error;
 mod field;
+mod health;
 mod join_token;
 mod key_ring;
 mod limits;

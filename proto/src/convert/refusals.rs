@@ -364,3 +364,50 @@ fn states_objects_commands_and_labels_are_refused_in_words() {
         "labels[1].key: \"a\" is given twice"
     );
 }
+
+#[test]
+fn ports_of_mode_host_say_what_the_node_answers_and_health_checks_what_they_run() {
+    assert_eq!(
+        task(|t| t.host_ports = vec![port(0, 80, 0)]),
+        "service.task.host_ports[0].published: is missing: a port of mode host is not chosen by \
+         the cluster, say which one the node answers"
+    );
+    assert_eq!(
+        task(|t| t.host_ports = vec![port(0, 80, 8080), port(0, 81, 8080)]),
+        "service.task.host_ports[1].published: 8080/tcp is published twice"
+    );
+    let health = |change: fn(&mut wire::HealthCheck)| {
+        task(|t| {
+            let mut check = wire::HealthCheck {
+                command: vec!["true".into()],
+                ..Default::default()
+            };
+            change(&mut check);
+            t.health = Some(check);
+        })
+    };
+    assert_eq!(
+        health(|check| check.command.clear()),
+        "service.task.health.command: is empty: give the command that checks, or no health check \
+         at all"
+    );
+    assert_eq!(
+        health(|check| check.interval_ms = 1),
+        "service.task.health.interval_ms: is 1 ms: use 100 ms to 86400000 ms, a day"
+    );
+    let mut spec = least();
+    spec.task.as_mut().unwrap().health = Some(wire::HealthCheck {
+        command: vec!["true".into()],
+        ..Default::default()
+    });
+    let check = ServiceSpec::try_from(spec)
+        .unwrap()
+        .task
+        .health
+        .clone()
+        .unwrap();
+    assert_eq!(check.interval, defaults::HEALTH_INTERVAL);
+    assert_eq!(check.timeout, defaults::HEALTH_TIMEOUT);
+    assert_eq!(check.retries.get(), defaults::HEALTH_RETRIES);
+    assert_eq!(check.start_period, Duration::ZERO);
+}

@@ -11,6 +11,7 @@ use crate::id::NetworkId;
 use crate::object::Service;
 use crate::spec::EndpointMode;
 use crate::spec::FailureAction;
+use crate::spec::HostPort;
 use crate::spec::Port;
 use crate::spec::Protocol;
 use crate::spec::Schedule;
@@ -190,3 +191,42 @@ fn read_ports(wire: Vec<wire::Port>) -> Result<Vec<Port>, ConvertError> {
 }
 
 door!(Port => Port, read_port, "port");
+
+impl From<&HostPort> for wire::Port {
+    fn from(port: &HostPort) -> Self {
+        wire::Port {
+            protocol: wire::Protocol::from(port.protocol).into(),
+            target: port.target.into(),
+            published: port.published.into(),
+        }
+    }
+}
+
+fn read_host_port(wire: wire::Port) -> Result<HostPort, ConvertError> {
+    let port = read_port(wire)?;
+    Ok(HostPort {
+        protocol: port.protocol,
+        target: port.target,
+        published: port.published.ok_or_else(|| {
+            ConvertError::at(
+                "published",
+                "is missing: a port of mode host is not chosen by the cluster, say which one the \
+                 node answers",
+            )
+        })?,
+    })
+}
+
+pub(super) fn read_host_ports(wire: Vec<wire::Port>) -> Result<Vec<HostPort>, ConvertError> {
+    let ports = field::list("host_ports", wire, read_host_port)?;
+    let mut seen = BTreeSet::new();
+    for (index, port) in ports.iter().enumerate() {
+        if !seen.insert((port.protocol, port.published)) {
+            return Err(ConvertError::at(
+                &format!("host_ports[{index}].published"),
+                format!("{}/{} is published twice", port.published, port.protocol),
+            ));
+        }
+    }
+    Ok(ports)
+}

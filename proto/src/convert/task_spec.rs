@@ -3,8 +3,10 @@
 use crate::convert::ConvertError;
 use crate::convert::door;
 use crate::convert::field;
+use crate::convert::health;
 use crate::convert::limits::MAX_STOP_GRACE;
 use crate::convert::material;
+use crate::convert::service;
 use crate::convert::signal::signal_name;
 use crate::defaults;
 use crate::name::Name;
@@ -52,6 +54,8 @@ impl From<&TaskSpec> for wire::TaskSpec {
                 .collect(),
             max_per_node: spec.max_per_node.map_or(0, NonZeroU32::get),
             reserved_generic: field::wire_generic(&spec.reserved_generic),
+            host_ports: spec.host_ports.iter().map(Into::into).collect(),
+            health: spec.health.as_ref().map(Into::into),
             files: spec.files.iter().map(Into::into).collect(),
             template_labels: field::wire_labels(&spec.template_labels),
         }
@@ -89,6 +93,12 @@ pub(super) fn read(wire: wire::TaskSpec) -> Result<TaskSpec, ConvertError> {
         })?,
         max_per_node: NonZeroU32::new(wire.max_per_node),
         reserved_generic: field::generic("reserved_generic", wire.reserved_generic)?,
+        host_ports: service::read_host_ports(wire.host_ports)?,
+        health: wire
+            .health
+            .map(health::read)
+            .transpose()
+            .map_err(|e| e.within("health"))?,
         files: material::read_files(wire.files)?,
         template_labels: field::labels(wire.template_labels)
             .map_err(|error| error.within("template_labels"))?,
@@ -98,7 +108,7 @@ pub(super) fn read(wire: wire::TaskSpec) -> Result<TaskSpec, ConvertError> {
 door!(TaskSpec => TaskSpec, read, "task");
 
 /// A text that the kernel takes as one string.
-fn without_nul(field: &str, text: &str) -> Result<(), ConvertError> {
+pub(super) fn without_nul(field: &str, text: &str) -> Result<(), ConvertError> {
     if text.contains('\0') {
         Err(ConvertError::at(
             field,

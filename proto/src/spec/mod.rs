@@ -1,5 +1,6 @@
 //! What people ask for, validated: a value of these types can be acted on.
 
+mod health;
 mod hostname;
 mod material;
 mod mode;
@@ -11,6 +12,7 @@ mod service;
 mod task;
 mod update;
 
+pub use health::HealthCheck;
 pub use hostname::Hostname;
 pub use hostname::ParseHostnameError;
 pub use material::FileRef;
@@ -29,6 +31,7 @@ pub use placement::SpreadPreference;
 pub use schedule::ParseScheduleError;
 pub use schedule::Schedule;
 pub use service::EndpointMode;
+pub use service::HostPort;
 pub use service::Port;
 pub use service::Protocol;
 pub use service::ServiceSpec;

@@ -41,6 +41,23 @@ pub struct Port {
     pub published: Option<u16>,
 }
 
+/// A port that a task's own node answers for it, and no other node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostPort {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Where the task listens.
+    pub target: u16,
+    /// Where the node listens.
+    pub published: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}->{}/{}", self.published, self.target, self.protocol)
+    }
+}
+
 /// How other tasks find the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,6 +4,8 @@ use crate::id::NetworkId;
 use crate::name::Name;
 use crate::spec::Constraint;
 use crate::spec::FileRef;
+use crate::spec::HealthCheck;
+use crate::spec::HostPort;
 use crate::spec::Hostname;
 use crate::spec::Labels;
 use crate::spec::SpreadPreference;
@@ -99,6 +101,12 @@ pub struct TaskSpec {
     /// What its node must have free of things that are only counted, by name.
     #[serde(default)]
     pub reserved_generic: Generic,
+    /// Ports that its own node answers for it. No two tasks of a node have the same one.
+    #[serde(default)]
+    pub host_ports: Vec<HostPort>,
+    /// What says whether it is healthy; `None`: that it runs.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// Secrets and configs that it finds as files; no two at one path, and none below another.
     #[serde(default)]
     pub files: Vec<FileRef>,

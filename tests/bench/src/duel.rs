@@ -9,6 +9,7 @@ use crate::peers::Etcd;
 use crate::peers::Group;
 use crate::peers::Swarm;
 use crate::peers::Weft;
+use crate::peers::cpu;
 use crate::peers::object_size;
 use crate::stats::interleaved;
 use crate::yardstick;
@@ -20,6 +21,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::block_in_place;
+use tokio::time::sleep;
 use weft_rig::Rig;
 use weft_rig::layout::Layout;
 use weft_rig::process::ProcessId;
@@ -155,9 +157,11 @@ impl Duel {
         let (mut weft, mut other) = (Vec::new(), Vec::new());
         for our_turn in interleaved(rounds) {
             if our_turn {
-                weft.push(self.turn(&mut ours, how).await.checked("Weft")?);
+                let seen = self.turn(&self.weft.pids()?, &mut ours, how).await?;
+                weft.push(seen.checked("Weft")?);
             } else {
-                other.push(self.turn(&mut theirs, how).await.checked("the swarm")?);
+                let seen = self.turn(&[], &mut theirs, how).await?;
+                other.push(seen.checked("the swarm")?);
             }
         }
         Ok((weft, other))
@@ -186,22 +190,44 @@ impl Duel {
                 turns.yardsticks.push(found);
             }
             if our_turn {
-                turns
-                    .weft
-                    .push(self.turn(&mut ours, how).await.checked("Weft")?);
-            } else if self.etcd.is_some() {
-                turns
-                    .etcd
-                    .push(self.turn(&mut theirs, how).await.checked("etcd")?);
+                let seen = self.turn(&self.weft.pids()?, &mut ours, how).await?;
+                turns.weft.push(seen.checked("Weft")?);
+            } else if let Some(etcd) = &self.etcd {
+                let seen = self.turn(&etcd.pids()?, &mut theirs, how).await?;
+                turns.etcd.push(seen.checked("etcd")?);
             }
         }
         Ok(turns)
     }
 
-    async fn turn<C: crate::load::Client>(&self, clients: &mut Vec<C>, how: How) -> Seen {
-        match how {
-            How::Closed(ask) => closed(clients, ask, self.warm, self.time).await,
-            How::Paced(ask, rate) => paced(clients, ask, rate, self.time).await,
-        }
+    /// One turn of one side, whose members are these processes.
+    async fn turn<C: crate::load::Client>(
+        &self,
+        pids: &[i32],
+        clients: &mut Vec<C>,
+        how: How,
+    ) -> anyhow::Result<Seen> {
+        let warm = match how {
+            How::Closed(_) => self.warm,
+            How::Paced(..) => Duration::ZERO,
+        };
+        let asked = async {
+            match how {
+                How::Closed(ask) => closed(clients, ask, self.warm, self.time).await,
+                How::Paced(ask, rate) => paced(clients, ask, rate, self.time).await,
+            }
+        };
+        let (mut seen, cpu) = tokio::join!(asked, used(pids, warm, self.time));
+        seen.cpu = cpu?;
+        Ok(seen)
     }
+}
+
+/// Processor time that these processes use within `time`, after `warm`.
+async fn used(pids: &[i32], warm: Duration, time: Duration) -> anyhow::Result<Duration> {
+    let all = || -> anyhow::Result<Duration> { pids.iter().map(|pid| cpu(*pid)).sum() };
+    sleep(warm).await;
+    let before = all()?;
+    sleep(time).await;
+    Ok(all()?.saturating_sub(before))
 }

@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) time: Duration,
     /// Milliseconds until each answer.
     pub(crate) waits: Vec<f64>,
+    /// Processor time that the members used meanwhile, all together.
+    pub(crate) cpu: Duration,
     /// Refused or unanswered.
     pub(crate) errors: usize,
     /// The first refusal, for people.
@@ -45,6 +47,11 @@ impl Seen {
     /// Answers a second.
     pub(crate) fn rate(&self) -> f64 {
         to_f64(self.waits.len()) / self.time.as_secs_f64()
+    }
+
+    /// Microseconds of processor time that the members used for one answer.
+    pub(crate) fn cost(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / to_f64(self.waits.len())
     }
 
     /// Milliseconds within which the fraction `q` of all answers came.

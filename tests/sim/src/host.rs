@@ -34,12 +34,13 @@ use weft_manager::dispatcher::Pace;
 use weft_manager::dispatcher::Parts;
 use weft_manager::dispatcher::Presence;
 use weft_manager::entropy::Entropy;
+use weft_manager::leader::Balance;
 use weft_manager::leader::ControlLoops;
 use weft_manager::leader::Liveness;
 use weft_manager::logs::LogBroker;
 use weft_manager::peer::PeerService;
 use weft_manager::propose::Proposer;
-use weft_manager::run::report_presence;
+use weft_manager::run::Reporting;
 use weft_manager::store::Store;
 use weft_pki::NodeIdentity;
 use weft_pki::PeerIdentity;
@@ -276,6 +277,7 @@ impl Host {
         let broker = Arc::new(LogBroker::new(store.clone()));
         let presence = Arc::new(Presence::default());
         let liveness = Arc::new(Liveness::default());
+        let balance = Arc::new(Balance::new(store.clone()));
         let dispatcher = Dispatcher::new(Parts {
             store: store.clone(),
             proposer: proposer.clone(),
@@ -290,6 +292,7 @@ impl Host {
             raft.clone(),
             cluster.clone(),
             liveness.clone(),
+            balance.clone(),
             broker,
         ));
         let serving = Server::builder()
@@ -301,14 +304,14 @@ impl Host {
         tasks.spawn(async move { drop(serving.await) });
         tasks.spawn(proposals.run(dead.clone()));
         tasks.spawn(async move { dispatcher.run().await });
-        tasks.spawn(report_presence(
-            raft.clone(),
-            cluster,
+        let reporting = Reporting {
+            raft: raft.clone(),
+            proposer: cluster,
             presence,
-            liveness.clone(),
-            drop,
-            dead.clone(),
-        ));
+            liveness: liveness.clone(),
+            balance,
+        };
+        tasks.spawn(reporting.run(drop, dead.clone()));
         let loops = ControlLoops {
             raft: raft.clone(),
             store: store.clone(),

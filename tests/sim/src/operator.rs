@@ -211,6 +211,7 @@ impl Operator {
 
     async fn remove(&self, api: &ControlService, target: &str) -> Result<(), Status> {
         let request = wire::RemoveServiceRequest {
+            request_id: String::new(),
             target: target.to_owned(),
             ..wire::RemoveServiceRequest::default()
         };

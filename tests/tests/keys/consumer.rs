@@ -47,8 +47,8 @@ struct Told {
 
 /// A worker with the identity of a real one.
 #[derive(Debug)]
-pub struct Consumer {
-    pub node: NodeId,
+pub(crate) struct Consumer {
+    pub(crate) node: NodeId,
     told: Arc<Mutex<Told>>,
     asleep: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
@@ -57,7 +57,11 @@ pub struct Consumer {
 
 impl Consumer {
     /// Takes the place of the worker on `host`, whose daemon was stopped.
-    pub fn start(host: &Host, number: u8, managers: &[Ipv4Addr]) -> anyhow::Result<Consumer> {
+    pub(crate) fn start(
+        host: &Host,
+        number: u8,
+        managers: &[Ipv4Addr],
+    ) -> anyhow::Result<Consumer> {
         let credentials = Keystore::new(host.state_dir().join("identity")).load()?;
         let node = credentials.identity().node;
         let live = LiveCredentials::new(credentials)?;
@@ -105,12 +109,12 @@ impl Consumer {
     }
 
     /// Hears nothing and says nothing, or does again.
-    pub fn sleep(&self, asleep: bool) {
+    pub(crate) fn sleep(&self, asleep: bool) {
         self.asleep.store(asleep, Ordering::Relaxed);
     }
 
     /// How many tunnels it has whose key in use it holds.
-    pub fn peers(&self) -> usize {
+    pub(crate) fn peers(&self) -> usize {
         let told = lock(&self.told);
         let active = told.epochs.active;
         let usable = |tunnel: &&TunnelRecord| tunnel.keys.contains_key(&active);
@@ -118,12 +122,12 @@ impl Consumer {
     }
 
     /// Every key it ever received, and of which peer's pair.
-    pub fn received(&self) -> Vec<(NodeId, [u8; 32])> {
+    pub(crate) fn received(&self) -> Vec<(NodeId, [u8; 32])> {
         lock(&self.told).received.clone()
     }
 
     /// Those of whom one uses a key that the other does not hold.
-    pub fn apart(all: &[&Consumer]) -> Vec<(NodeId, NodeId)> {
+    pub(crate) fn apart(all: &[&Consumer]) -> Vec<(NodeId, NodeId)> {
         let used = |by: &Consumer, with: NodeId| -> Option<SecretKey> {
             let told = lock(&by.told);
             let active = told.epochs.active;

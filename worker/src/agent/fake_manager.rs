@@ -118,6 +118,22 @@ impl Held {
         message.expect("a message").kind.unwrap()
     }
 
+    /// Whether the agent has ended it; reads what it says meanwhile.
+    pub(crate) async fn is_over(&mut self) -> bool {
+        let over = async { while let Ok(Some(_)) = self.up.message().await {} };
+        timeout(Duration::from_millis(200), over).await.is_ok()
+    }
+
+    /// The agent ends it in order.
+    pub(crate) async fn farewell(mut self) {
+        let end = async {
+            while let Some(message) = self.up.message().await.expect("no broken connection") {
+                drop(message);
+            }
+        };
+        timeout(CEILING, end).await.expect("a farewell in time");
+    }
+
     pub(crate) async fn say(&self, kind: Down) {
         let message = wire::ManagerMessage { kind: Some(kind) };
         self.down.send(Ok(message)).await.unwrap();

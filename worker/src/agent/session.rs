@@ -7,15 +7,19 @@ use crate::agent::Verdict;
 use crate::agent::judge;
 use crate::agent::logs::Logs;
 use crate::agent::words;
+use crate::desired::Desired;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
+use tokio::time::sleep_until;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tracing::debug;
 use tracing::info;
@@ -34,6 +38,10 @@ const WELCOME: Duration = Duration::from_secs(3);
 /// that is longer, is left. One that never answers any is watched by the connection's keepalive
 /// alone, which takes 4 s.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How long a manager that is to take over may be behind the one that holds the session.
+const CATCH_UP: Duration = Duration::from_secs(5);
+/// How long a manager that is left may take to see that.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Used until a manager says how often to send heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Bounds of what a manager may ask for: neither a flood nor silence.
@@ -65,6 +73,10 @@ pub(super) enum Ended {
     Stalled,
     #[error("the manager lags behind: it is at revision {theirs}, this node knows {ours}")]
     Behind { theirs: u64, ours: u64 },
+    #[error("the manager did not come up to what this node knows within {CATCH_UP:?}")]
+    Late,
+    #[error("this node holds its session with another manager now")]
+    Left,
     #[error("the manager sent a change before any snapshot")]
     OutOfOrder,
     #[error("the manager sent something this version does not understand: {0}")]
@@ -90,14 +102,48 @@ pub(super) struct Session<'a> {
     /// It answers heartbeats, so its silence means something.
     answers: bool,
     sent: Outbox,
+    /// It is to take over from another one, and does not know yet what that one knows.
+    successor: Option<Successor>,
+    orders: Orders,
     /// The epoch that it was told this node holds the keys of.
     held: u64,
 }
 
+/// How a session is told to end, and says that another manager should hold it.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    /// Cancelled when another session took over.
+    pub(super) leave: CancellationToken,
+    /// What the manager asked for.
+    pub(super) moves: mpsc::Sender<wire::Move>,
+}
+
+/// A session that begins beside another one. That one is believed until this one knows as much:
+/// state never goes back.
+#[derive(Debug)]
+pub(super) struct Successor {
+    known: Option<Desired>,
+    took_over: oneshot::Sender<()>,
+    late_at: Instant,
+}
+
+impl Successor {
+    /// `took_over` is told when it knows as much.
+    pub(super) fn new(took_over: oneshot::Sender<()>) -> Self {
+        Successor {
+            known: None,
+            took_over,
+            late_at: Instant::now() + CATCH_UP,
+        }
+    }
+}
+
 impl<'a> Session<'a> {
-    pub(super) fn new(agent: &'a Agent) -> Self {
+    pub(super) fn new(agent: &'a Agent, orders: Orders, successor: Option<Successor>) -> Self {
         Session {
             agent,
+            successor,
+            orders,
             began: false,
             named: Vec::new(),
             answers: false,
@@ -143,11 +189,12 @@ impl<'a> Session<'a> {
         resend.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = SILENCE.max(period * 3);
         let mut heard = Instant::now();
+        let late_at = self.successor.as_ref().map_or(heard, |one| one.late_at);
         loop {
             let answers = self.answers;
             let silence = async move {
                 if answers {
-                    tokio::time::sleep_until(heard + patience).await;
+                    sleep_until(heard + patience).await;
                 } else {
                     std::future::pending().await
                 }
@@ -174,8 +221,15 @@ impl<'a> Session<'a> {
                     self.report(&outbox, &up).await?;
                 }
                 () = silence => return Err(Ended::Silent(patience)),
+                () = sleep_until(late_at), if self.successor.is_some() => return Err(Ended::Late),
+                () = self.orders.leave.cancelled() => break,
             }
         }
+        // An end in order: the manager sees that nobody died.
+        drop((up, logs));
+        let end = async { while let Ok(Some(_)) = down.message().await {} };
+        drop(timeout(FAREWELL, end).await);
+        Err(Ended::Left)
     }
 
     fn hello(&self) -> Up {
@@ -211,12 +265,42 @@ impl<'a> Session<'a> {
                 }
                 Ok(())
             }
+            Some(Down::Move(order)) => {
+                // While one is followed no other is.
+                let _ = self.orders.moves.try_send(order);
+                Ok(())
+            }
             // A newer manager's message that this version does not know.
             None => Ok(()),
         }
     }
 
     fn assign(&mut self, step: Assignments) -> Result<(), Ended> {
+        let Some(successor) = self.successor.take() else {
+            return self.follow(step);
+        };
+        let known = match successor.known {
+            None if !step.snapshot => return Err(Ended::OutOfOrder),
+            None => Desired::default().after(step),
+            Some(known) => known.after(step),
+        };
+        if known.revision < self.agent.desired.borrow().revision {
+            self.successor = Some(Successor {
+                known: Some(known),
+                ..successor
+            });
+            return Ok(());
+        }
+        self.began = true;
+        if known != **self.agent.desired.borrow() {
+            self.agent.desired.send_replace(Arc::new(known));
+        }
+        // Whoever waits for it is the agent itself.
+        let _ = successor.took_over.send(());
+        Ok(())
+    }
+
+    fn follow(&mut self, step: Assignments) -> Result<(), Ended> {
         let present = Arc::clone(&self.agent.desired.borrow());
         match judge(&present, &step, self.began) {
             Verdict::Behind => Err(Ended::Behind {
@@ -299,7 +383,11 @@ async fn welcome(down: &mut Streaming<wire::ManagerMessage>) -> Result<wire::Wel
     match down.message().await?.ok_or(Ended::Closed)?.kind {
         Some(Down::Welcome(welcome)) => Ok(welcome),
         Some(
-            Down::Assignments(_) | Down::LogRequest(_) | Down::LogCancel(_) | Down::Standing(_),
+            Down::Assignments(_)
+            | Down::LogRequest(_)
+            | Down::LogCancel(_)
+            | Down::Standing(_)
+            | Down::Move(_),
         )
         | None => Err(Ended::NoWelcome),
     }

@@ -356,3 +356,64 @@ async fn output_of_a_task_is_sent_to_whom_asked() {
     let chunk = session.logs().await;
     assert!(chunk.end && chunk.lines.is_empty());
 }
+
+fn move_to(manager: &FakeManager) -> Down {
+    Down::Move(wire::Move {
+        manager_addrs: vec![manager.addr.to_string()],
+        within_ms: 1,
+    })
+}
+
+#[tokio::test]
+async fn asked_to_move_it_opens_the_new_session_before_it_ends_the_old_one() {
+    let mut one = FakeManager::start().await;
+    let mut two = FakeManager::start().await;
+    let mut node = Node::start(Some(one.addr), vec![one.addr, two.addr]);
+    let mut old = one.session().await;
+    old.welcome().await;
+    old.snapshot(10, [task(1)]).await;
+    node.reaches(10).await;
+    old.say(move_to(&two)).await;
+
+    let mut new = two.session().await;
+    new.welcome().await;
+    new.snapshot(9, []).await;
+    // The new one does not know enough yet: the old one is still listened to.
+    old.delta(11, [task(2)]).await;
+    assert_eq!(node.reaches(11).await.tasks.len(), 2);
+    assert!(!old.is_over().await, "it is held until the other one is");
+    new.delta(12, [task(1), task(2), task(3)]).await;
+    assert_eq!(node.reaches(12).await.tasks.len(), 3);
+    old.farewell().await;
+    new.delta(13, [task(4)]).await;
+    assert_eq!(node.reaches(13).await.tasks.len(), 4);
+}
+
+#[tokio::test]
+async fn a_move_that_fails_leaves_the_session_where_it_is() {
+    let mut one = FakeManager::start().await;
+    let gone = FakeManager::start().await;
+    let mut node = Node::start(Some(one.addr), vec![one.addr]);
+    let mut session = one.session().await;
+    session.welcome().await;
+    session.snapshot(3, []).await;
+    node.reaches(3).await;
+    let order = move_to(&gone);
+    drop(gone);
+    session.say(order).await;
+    let mut two = FakeManager::start().await;
+    session.delta(4, []).await;
+    node.reaches(4).await;
+    // It can still be asked to go elsewhere.
+    let mut new = loop {
+        session.say(move_to(&two)).await;
+        let new = timeout(Duration::from_millis(500), two.session()).await;
+        if let Ok(new) = new {
+            break new;
+        }
+    };
+    new.welcome().await;
+    new.snapshot(5, []).await;
+    node.reaches(5).await;
+    session.farewell().await;
+}

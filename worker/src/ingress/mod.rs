@@ -12,6 +12,7 @@
 
 mod error;
 mod flows;
+mod host_ports;
 mod host_rules;
 mod inner_rules;
 mod mesh;
@@ -45,6 +46,7 @@ pub use error::OpenError;
 use error::MeshError;
 use error::told;
 use flows::Steering;
+use host_ports::HostPorts;
 use mesh::Mesh;
 use names::WEFT0;
 use names::netns_path;
@@ -70,6 +72,7 @@ pub struct Ingress {
     config: IngressConfig,
     host: Netlink,
     host_rules: Keeper,
+    host_ports: HostPorts,
     /// What the tracked flows obey.
     steered: Option<Steering>,
     inner: Option<Inner>,
@@ -106,6 +109,7 @@ impl Ingress {
             config,
             host,
             host_rules: Keeper::default(),
+            host_ports: HostPorts::default(),
             steered: None,
             inner: None,
         })
@@ -121,8 +125,13 @@ impl Ingress {
         let own = own.iter().map(|address| address.net.addr());
         let own: Vec<_> = own.filter(|ip| !ip.is_loopback()).collect();
         let active = tasks.keys().copied().collect();
-        let (mesh, mut problems) =
+        let (mut mesh, mut problems) =
             Mesh::of(desired, self.config.me, &own, &active).map_err(MeshError::NoMesh)?;
+        let taken = self
+            .host_ports
+            .conflicts(desired, &active, self.host.netns());
+        mesh.answer_for_own(desired, &active, &taken);
+        problems.extend(taken);
         let inner = self.inner().await?;
         let netlink = inner.netlink.clone();
         // What keeps packets out comes before what lets them in.

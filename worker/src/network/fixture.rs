@@ -150,6 +150,8 @@ fn task(name: &str, on: u8, at: &[(u8, &str)]) -> Task {
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
+            host_ports: Vec::new(),
+            health: None,
         }
         .into(),
         status: TaskStatus {

@@ -15,7 +15,9 @@ use crate::observed::TaskReport;
 use crate::runtime::Runtime;
 use crate::runtime::StopPolicy;
 use crate::runtime::TaskObservation;
+use crate::task::Checker;
 use crate::task::Controller;
+use crate::task::Health;
 use crate::task::Job;
 use crate::task::NodeFacts;
 use crate::task::Step;
@@ -79,6 +81,7 @@ pub struct Parts<N> {
 pub struct Reconciler<N> {
     parts: Parts<N>,
     controller: Controller,
+    checker: Checker,
     tasks: BTreeMap<TaskId, Memory>,
     problems: Problems,
 }
@@ -98,6 +101,7 @@ impl<N: Network> Reconciler<N> {
     pub fn new(parts: Parts<N>) -> Self {
         Reconciler {
             controller: Controller::new(Arc::clone(&parts.runtime)),
+            checker: Checker::new(Arc::clone(&parts.runtime)),
             parts,
             tasks: BTreeMap::new(),
             problems: Problems::default(),
@@ -124,6 +128,7 @@ impl<N: Network> Reconciler<N> {
                 changed = self.parts.desired.changed() => if changed.is_err() { break },
                 changed = hints.changed() => if changed.is_err() { break },
                 () = self.controller.finished() => {}
+                () = self.checker.changed() => {}
                 () = retry => {}
             }
         }
@@ -144,6 +149,7 @@ impl<N: Network> Reconciler<N> {
 
         // Making networks takes time; tasks went on meanwhile.
         let seen = self.parts.runtime.observe();
+        self.check(desired, &seen);
         let mut reports = Vec::new();
         for task in desired.tasks.values() {
             let netns = round.tasks.get(&task.id);
@@ -179,6 +185,24 @@ impl<N: Network> Reconciler<N> {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Those that run and have a health check are checked from now on.
+    fn check(&mut self, desired: &Desired, seen: &BTreeMap<TaskId, TaskObservation>) {
+        self.checker.retain(|task| seen.contains_key(&task));
+        let (now, at) = (Instant::now(), self.parts.clock.timestamp());
+        for task in desired.tasks.values() {
+            let Some(TaskObservation::Running { started_at, .. }) = seen.get(&task.id) else {
+                continue;
+            };
+            if let Some(check) = &task.spec.health {
+                let age = at.since((*started_at).into());
+                let started = now.checked_sub(age).unwrap_or(now);
+                let known = self.tasks.get(&task.id);
+                let healthy = known.is_some_and(|known| known.reported >= TaskState::Running);
+                self.checker.watch(task.id, check, started, healthy);
+            }
+        }
     }
 
     /// Brings the memory of tasks up to what is desired and seen.
@@ -229,6 +253,10 @@ impl<N: Network> Reconciler<N> {
                 netns,
                 network_given_up: given_up,
                 seen,
+                health: match task.spec.health {
+                    Some(_) => self.checker.health(task.id),
+                    None => &Health::Unchecked,
+                },
                 busy: self.controller.is_busy(task.id),
                 failure: self.controller.start_failure(task.id),
                 now: self.parts.clock.timestamp(),

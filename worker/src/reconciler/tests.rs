@@ -78,6 +78,9 @@ impl Runtime for SlowStops {
     async fn remove(&self, task: TaskId) -> Result<(), RuntimeError> {
         self.inner.remove(task).await
     }
+    async fn check(&self, task: TaskId, command: &[String], t: Duration) -> Result<(), String> {
+        self.inner.check(task, command, t).await
+    }
     fn observe(&self) -> BTreeMap<TaskId, TaskObservation> {
         self.inner.observe()
     }
@@ -334,6 +337,59 @@ async fn leaving_removes_every_task_and_network() {
     assert!(network.0.lock().cleared);
 }
 
+fn checked(n: u32) -> Task {
+    let mut task = task(n);
+    task.spec.health = Some(weft_proto::spec::HealthCheck {
+        command: vec!["check".to_owned()],
+        interval: Duration::from_millis(100),
+        timeout: Duration::from_secs(1),
+        retries: 2.try_into().unwrap(),
+        start_period: Duration::ZERO,
+    });
+    task
+}
+
+#[tokio::test]
+async fn a_checked_task_runs_once_it_is_healthy_and_fails_when_it_is_not_any_more() {
+    let mut world = World::start();
+    world.runtime.ail(task_id(1), Some("exit code 1"));
+    let mut slow = checked(1);
+    if let Some(check) = &mut slow.spec.health {
+        check.start_period = Duration::from_secs(3600);
+    }
+    world.want(1, [slow]);
+    let starting = world.told(1, TaskState::Starting).await;
+    assert!(starting.message.contains("start"), "{starting:?}");
+    world.runtime.ail(task_id(1), None);
+    world.told(1, TaskState::Running).await;
+    world
+        .runtime
+        .ail(task_id(1), Some("exit code 1: no answer"));
+    let failed = world.told(1, TaskState::Failed).await;
+    assert!(failed.error.contains("2 times in a row"), "{failed:?}");
+    assert!(failed.error.contains("no answer"), "{failed:?}");
+    assert_eq!(failed.exit_code, None);
+}
+
+#[tokio::test]
+async fn a_task_that_is_never_healthy_fails_and_never_ran() {
+    let mut world = World::start();
+    world.runtime.ail(task_id(1), Some("exit code 7"));
+    world.want(1, [checked(1)]);
+    let wait = async {
+        loop {
+            let report = world.reports.recv().await.expect("a report");
+            assert_ne!(report.status.state, TaskState::Running);
+            if report.status.state == TaskState::Failed {
+                return report.status;
+            }
+        }
+    };
+    let failed = tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap();
+    assert!(failed.error.contains("exit code 7"), "{failed:?}");
+}
 #[tokio::test]
 async fn a_task_waits_for_its_secrets_and_says_so_and_starts_with_them() {
     let mut world = World::start();

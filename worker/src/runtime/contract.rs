@@ -9,6 +9,7 @@ use crate::runtime::TaskObservation;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 use tokio::sync::watch;
 use weft_proto::TaskId;
 
@@ -38,6 +39,18 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     /// Kills what is left of a task and removes everything it had, its logs too. Removing an
     /// unknown task succeeds.
     async fn remove(&self, task: TaskId) -> Result<(), RuntimeError>;
+
+    /// Runs a command in a running task as the task's own command runs; all it began ends after
+    /// `timeout`.
+    ///
+    /// # Errors
+    /// In words for people: its exit code and what it said, or why it could not run.
+    async fn check(
+        &self,
+        task: TaskId,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<(), String>;
 
     /// All tasks this runtime has, with their states.
     fn observe(&self) -> BTreeMap<TaskId, TaskObservation>;

@@ -16,6 +16,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 use tokio::sync::watch;
@@ -41,6 +42,7 @@ struct State {
     calls: Vec<Call>,
     starts: VecDeque<Result<TaskObservation, RuntimeError>>,
     failures: VecDeque<RuntimeError>,
+    checks: BTreeMap<TaskId, String>,
     pids: u32,
 }
 
@@ -66,6 +68,15 @@ impl FakeRuntime {
     /// Makes the next call of prepare, stop or remove fail.
     pub fn push_failure(&self, error: RuntimeError) {
         self.state.lock().failures.push_back(error);
+    }
+
+    /// What checks of a task say from now on; `None`: that it is well.
+    pub fn ail(&self, task: TaskId, why: Option<&str>) {
+        let checks = &mut self.state.lock().checks;
+        match why {
+            Some(why) => _ = checks.insert(task, why.to_owned()),
+            None => _ = checks.remove(&task),
+        }
     }
 
     /// Lets a task end by itself.
@@ -172,6 +183,15 @@ impl Runtime for FakeRuntime {
         self.state.lock().tasks.remove(&task);
         self.announce();
         Ok(())
+    }
+
+    async fn check(&self, task: TaskId, _: &[String], _: Duration) -> Result<(), String> {
+        self.state
+            .lock()
+            .checks
+            .get(&task)
+            .cloned()
+            .map_or(Ok(()), Err)
     }
 
     fn observe(&self) -> BTreeMap<TaskId, TaskObservation> {

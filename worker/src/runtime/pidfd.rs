@@ -11,6 +11,7 @@ use rustix::process::WaitIdOptions;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 
 /// A process that was alive when this was made.
@@ -37,6 +38,11 @@ impl Process {
         };
         // Checked after opening: from here on the handle stays with the process checked.
         Ok((start_ticks(record.pid)? == Some(record.start_ticks)).then_some(process))
+    }
+
+    /// What names it to the kernel.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Sends a signal; false if the process is gone.

@@ -32,6 +32,11 @@ pub(super) fn ended(exit: &Exit, limits: &Resources) -> TaskStatus {
     }
 }
 
+/// It was stopped because its health check failed; whatever code it ended with.
+pub(super) fn unhealthy(why: &str, exit: &Exit) -> TaskStatus {
+    failed(why.to_owned(), exit.at.into())
+}
+
 /// It was stopped because the cluster asked for it; whatever code it ended with is no failure.
 pub(super) fn shut_down(exit: &Exit) -> TaskStatus {
     TaskStatus {

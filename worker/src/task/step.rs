@@ -2,6 +2,7 @@
 
 use crate::runtime::TaskObservation;
 use crate::task::Failure;
+use crate::task::Health;
 use crate::task::end;
 use std::path::PathBuf;
 use weft_proto::object::Task;
@@ -23,6 +24,8 @@ pub struct View<'a> {
     pub network_given_up: bool,
     /// What the runtime has of it; `None`: nothing.
     pub seen: Option<&'a TaskObservation>,
+    /// What its health check says.
+    pub health: &'a Health,
     /// A verb is being carried out for it.
     pub busy: bool,
     /// Why it could not be started, if so.
@@ -81,20 +84,16 @@ fn towards_running(view: &View<'_>) -> Step {
         return report(view, TaskState::Accepted, "accepted");
     }
     match view.seen {
-        Some(TaskObservation::Exited(exit)) => {
-            Step::Report(end::ended(exit, &view.task.spec.limits))
-        }
-        Some(TaskObservation::Running { started_at, .. }) => {
-            if view.reported < TaskState::Running {
-                let at = (*started_at).into();
-                Step::Report(status(TaskState::Running, "running", at))
-            } else {
-                Step::Wait
+        Some(TaskObservation::Exited(exit)) => Step::Report(match view.health {
+            Health::Unhealthy(why) => end::unhealthy(why, exit),
+            Health::Unchecked | Health::Starting | Health::Healthy => {
+                end::ended(exit, &view.task.spec.limits)
             }
-        }
+        }),
+        Some(TaskObservation::Running { started_at, .. }) => runs(view, (*started_at).into()),
         Some(TaskObservation::Starting) => {
             if view.reported < TaskState::Starting {
-                report(view, TaskState::Starting, "starting")
+                report(view, TaskState::Starting, starting(view))
             } else {
                 Step::Wait
             }
@@ -103,6 +102,20 @@ fn towards_running(view: &View<'_>) -> Step {
         None if view.busy => Step::Wait,
         None if view.reported >= TaskState::Starting => Step::Report(end::lost(view.now)),
         None => unprepared(view),
+    }
+}
+
+/// A task that is checked runs, as far as others know, from when it is healthy.
+fn runs(view: &View<'_>, started: Timestamp) -> Step {
+    let running = |at| Step::Report(status(TaskState::Running, "running", at));
+    match view.health {
+        Health::Unhealthy(_) => Step::Stop,
+        Health::Starting if view.reported < TaskState::Starting => {
+            report(view, TaskState::Starting, starting(view))
+        }
+        Health::Unchecked if view.reported < TaskState::Running => running(started),
+        Health::Healthy if view.reported < TaskState::Running => running(view.now),
+        Health::Unchecked | Health::Starting | Health::Healthy => Step::Wait,
     }
 }
 
@@ -119,7 +132,7 @@ fn unprepared(view: &View<'_>) -> Step {
 fn prepared(view: &View<'_>) -> Step {
     match ready(view) {
         Ok(_) if view.reported < TaskState::Starting => {
-            report(view, TaskState::Starting, "starting")
+            report(view, TaskState::Starting, starting(view))
         }
         Ok(netns) => Step::Start(netns),
         Err(step) => step,
@@ -137,6 +150,15 @@ fn ready(view: &View<'_>) -> Result<PathBuf, Step> {
             Err(Step::Report(end::no_network(reason, view.now)))
         }
         Some(Err(_)) | None => Err(Step::Wait),
+    }
+}
+
+fn starting(view: &View<'_>) -> &'static str {
+    match view.health {
+        Health::Unchecked => "starting",
+        Health::Starting | Health::Healthy | Health::Unhealthy(_) => {
+            "starts, and runs once its health check succeeds"
+        }
     }
 }
 

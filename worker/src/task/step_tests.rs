@@ -44,6 +44,7 @@ struct World {
     seen: Option<TaskObservation>,
     network_given_up: bool,
     busy: bool,
+    health: Health,
 }
 
 impl World {
@@ -57,6 +58,7 @@ impl World {
             seen,
             network_given_up: false,
             busy: false,
+            health: Health::Unchecked,
         }
     }
 
@@ -71,6 +73,7 @@ impl World {
             netns: self.netns.as_ref(),
             network_given_up: self.network_given_up,
             seen: self.seen.as_ref(),
+            health: &self.health,
             busy: self.busy,
             failure: None,
             now: Timestamp::from_millis(1),
@@ -232,4 +235,35 @@ fn an_end_by_itself_is_complete_or_failed() {
         let outcome = World::new(TaskState::Running, DesiredState::Running, seen).settle();
         assert_eq!(outcome, (vec![state], Step::Wait));
     }
+}
+
+#[test]
+fn a_task_with_a_health_check_runs_from_when_it_is_healthy() {
+    let world = |health| {
+        let mut world = World::new(TaskState::Assigned, DesiredState::Running, Some(running()));
+        world.health = health;
+        world.settle()
+    };
+    let accepted = [TaskState::Accepted, TaskState::Starting];
+    assert_eq!(world(Health::Starting), (accepted.to_vec(), Step::Wait));
+    let (told, step) = world(Health::Healthy);
+    assert_eq!(told, [TaskState::Accepted, TaskState::Running]);
+    assert_eq!(step, Step::Wait);
+    let (told, step) = world(Health::Unhealthy("no".to_owned()));
+    assert_eq!((told.as_slice(), step), (&accepted[..1], Step::Stop));
+}
+
+#[test]
+fn an_unhealthy_task_failed_whatever_code_it_ended_with() {
+    let ended = Some(exited(ExitReason::Code(0)));
+    let mut world = World::new(TaskState::Running, DesiredState::Running, ended);
+    world.health = Health::Unhealthy("its check failed".to_owned());
+    let Step::Report(status) = world.next() else {
+        panic!("nothing is told");
+    };
+    assert_eq!(status.state, TaskState::Failed);
+    assert_eq!(status.error, "its check failed");
+    // One that the cluster wanted to end was stopped for that.
+    world.task.desired = DesiredState::Shutdown;
+    assert!(matches!(world.next(), Step::Report(status) if status.state == TaskState::Shutdown));
 }

@@ -138,6 +138,8 @@ fn spec(networks: impl Iterator<Item = u8>) -> TaskSpec {
         preferences: Vec::new(),
         max_per_node: None,
         reserved_generic: std::collections::BTreeMap::new(),
+        host_ports: Vec::new(),
+        health: None,
     }
 }
 

@@ -263,6 +263,8 @@ fn record(id: TaskId, node: NodeId, addr: Ipv4Addr, networks: &[NetworkId]) -> T
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
+            host_ports: Vec::new(),
+            health: None,
         }
         .into(),
         status: TaskStatus {

@@ -87,6 +87,8 @@ fn task(n: u8, script: &str) -> Task {
             preferences: Vec::new(),
             max_per_node: None,
             reserved_generic: std::collections::BTreeMap::new(),
+            host_ports: Vec::new(),
+            health: None,
         }
         .into(),
         status: TaskStatus {

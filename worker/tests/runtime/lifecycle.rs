@@ -207,3 +207,49 @@ async fn nothing_is_left_of_a_running_task_that_is_removed() {
     runtime.remove_base_cgroup().unwrap();
     assert!(cgroup_dirs(&bench.cgroup_base).is_empty());
 }
+
+#[tokio::test]
+async fn a_check_runs_in_the_task_as_its_own_command_does() {
+    let bench = Bench::new();
+    let runtime = bench.open().await;
+    let launch = TaskLaunch {
+        user: Some("nobody".to_owned()),
+        working_dir: "/tmp".into(),
+        env: env(&[("COLOUR", "red")]),
+        ..bench.shell("echo inside > /tmp/mark; exec sleep 1000")
+    };
+    let task = launch.id;
+    start(&runtime, launch).await;
+    let check = async |script: &str, timeout| {
+        let command = ["/bin/sh", "-c", script].map(str::to_owned);
+        runtime.check(task, &command, timeout).await
+    };
+    let patient = Duration::from_secs(60);
+    let same = "test -e mark && test $COLOUR = red && test $(id -un) = nobody \
+                && test $(readlink /proc/1/ns/pid) = $(readlink /proc/self/ns/pid) \
+                && grep -q sleep /proc/1/cmdline";
+    let mut seen = check(same, patient).await;
+    for _ in 0..100 {
+        if seen.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        seen = check(same, patient).await;
+    }
+    assert_eq!(seen, Ok(()));
+    let failed = check("echo no answer; exit 3", patient).await;
+    assert_eq!(failed, Err("exit code 3: no answer".to_owned()));
+    let mute = check("exit 1", patient).await;
+    assert_eq!(mute, Err("exit code 1".to_owned()));
+
+    let begun = Instant::now();
+    let slow = check("sleep 987 & sleep 987", Duration::from_millis(300)).await;
+    assert!(slow.unwrap_err().contains("longer than 300ms"));
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    let left = check("! grep -l '98[7]' /proc/[0-9]*/cmdline", patient).await;
+    assert_eq!(left, Ok(()), "all that it began has ended");
+    assert!(matches!(
+        runtime.observe()[&task],
+        TaskObservation::Running { .. }
+    ));
+}

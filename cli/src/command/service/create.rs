@@ -13,6 +13,7 @@ use crate::command::value::generic::GenericResource;
 use crate::command::value::label::Label;
 use crate::command::value::network;
 use crate::command::value::port;
+use crate::command::value::port::Published;
 use crate::config;
 use anyhow::Context as _;
 use clap::Args;
@@ -38,6 +39,10 @@ Examples:
   weft service create --name api --replicas 4 --constraint node.labels.disk==ssd \\
       --update-order start-first --update-delay 10s --env-file api.env -- /usr/bin/api
 
+  # on its own node's port 53 only, with the clients' addresses, healthy before it gets traffic
+  weft service create --name dns --mode global --publish mode=host,published=53,target=53,protocol=udp \
+      --health-cmd 'dig +short @127.0.0.1 health.test' --health-interval 10s -- dnsmasq -k
+
   # one on every node; and a job that runs every night at 04:30 UTC until it ended well once
   weft service create --name agent --mode global -- /usr/bin/node-agent
   weft service create --name backup --mode replicated-job --schedule '30 4 * * *' \\
@@ -52,10 +57,10 @@ pub(crate) struct CreateArgs {
     name: Option<Name>,
     #[command(flatten)]
     flags: ServiceFlags,
-    /// Port that every node answers: PUBLISHED:TARGET[/udp], or TARGET for a free one; may be
-    /// repeated
+    /// Port that every node answers: PUBLISHED:TARGET[/udp], or TARGET for a free one; with
+    /// mode=host,published=PORT,target=PORT only the node of a task does; may be repeated
     #[arg(short, long, value_name = "PORT", value_parser = port::parse)]
-    publish: Vec<wire::Port>,
+    publish: Vec<Published>,
     /// Network to attach to: NETWORK, or name=NETWORK,alias=ALIAS; may be repeated
     #[arg(long, value_name = "NETWORK", value_parser = network::parse)]
     network: Vec<wire::NetworkAttachment>,
@@ -153,12 +158,14 @@ fn spec(
             ..wire::TaskSpec::default()
         }),
         endpoint_mode: wire::EndpointMode::Vip.into(),
-        ports: args.publish,
         ..wire::ServiceSpec::default()
     };
+    for port in args.publish {
+        port.put(&mut spec);
+    }
     args.mode.apply(&mut spec);
     args.flags.apply_counts(&mut spec)?;
-    args.flags.apply(&mut spec);
+    args.flags.apply(&mut spec)?;
     Ok(spec)
 }
 

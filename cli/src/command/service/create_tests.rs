@@ -140,10 +140,7 @@ fn bad_input_is_refused_with_what_is_wrong_and_what_to_write() {
         ("--bogus x", "--bogus"),
         ("--name My_Web x", "cannot be a name"),
         ("--publish 99999:80 x", "1 to 65535"),
-        (
-            "--publish published=1,target=2,mode=host x",
-            "later release",
-        ),
+        ("--publish target=2,mode=host x", "does not say which port"),
         ("--network alias=a x", "no name"),
         ("--constraint node.role=worker x", "no operator"),
         ("--constraint node.colour==red x", "is unknown"),
@@ -249,4 +246,22 @@ fn secrets_and_configs_reach_the_spec() {
     );
     let refused = parsed(&split("--hostname {{.Nope}} prog")).unwrap_err();
     assert!(refused.contains("{{.Nope}} is unknown"), "{refused}");
+}
+
+#[test]
+fn ports_of_single_nodes_and_health_checks_are_part_of_the_tasks() {
+    let line = "--publish mode=host,published=8080,target=80 --health-interval 5s \
+                --health-retries 2 --health-start-period 1m --health-timeout 3s";
+    let mut words = split(line);
+    words.extend(["--health-cmd", "curl -f localhost", "x"]);
+    let spec = parsed(&words).unwrap();
+    assert_eq!(spec.ports, []);
+    let task = spec.task.unwrap();
+    assert_eq!(task.host_ports[0].published, 8080);
+    let check = task.health.unwrap();
+    assert_eq!(check.command, ["/bin/sh", "-c", "curl -f localhost"]);
+    assert_eq!((check.interval_ms, check.timeout_ms), (5_000, 3_000));
+    assert_eq!((check.retries, check.start_period_ms), (2, 60_000));
+    let error = parsed(&split("--health-retries 2 x")).unwrap_err();
+    assert!(error.contains("--health-cmd"), "{error}");
 }

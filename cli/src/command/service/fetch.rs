@@ -5,6 +5,7 @@ use crate::client::Refused;
 use crate::render::service::Counts;
 use crate::render::task;
 use crate::render::task::NodeNames;
+use crate::render::task::TaskRow;
 use std::collections::BTreeSet;
 use weft_proto::NodeId;
 use weft_proto::object::Node;
@@ -49,21 +50,31 @@ pub(super) async fn service(client: &Client, target: &str) -> anyhow::Result<(Se
 
 /// The tasks of a service, and the names of nodes; of all services with an empty target.
 pub(super) async fn tasks(client: &Client, target: &str) -> anyhow::Result<(Vec<Task>, NodeNames)> {
-    let (tasks, nodes) = tasks_and_nodes(client, target).await?;
+    let (tasks, nodes, _) = tasks_and_nodes(client, target).await?;
     Ok((tasks, task::names(&nodes)))
 }
 
 /// The tasks of a service, without those of nodes that are down: what became of them is not known
 /// before the nodes return.
 pub(super) async fn tasks_in_sight(client: &Client, target: &str) -> anyhow::Result<Vec<Task>> {
-    let (mut tasks, nodes) = tasks_and_nodes(client, target).await?;
+    let (mut tasks, nodes, _) = tasks_and_nodes(client, target).await?;
     let down = nodes.iter().filter(|n| n.status.state == NodeState::Down);
     let down: BTreeSet<NodeId> = down.map(|node| node.id).collect();
     tasks.retain(|task| task.node.is_none_or(|node| !down.contains(&node)));
     Ok(tasks)
 }
 
-async fn tasks_and_nodes(client: &Client, target: &str) -> anyhow::Result<(Vec<Task>, Vec<Node>)> {
+/// The tasks of a service as a list shows them.
+pub(super) async fn rows(client: &Client, target: &str) -> anyhow::Result<Vec<TaskRow>> {
+    let (tasks, nodes, waits) = tasks_and_nodes(client, target).await?;
+    let mut rows = task::rows(&tasks, &task::names(&nodes));
+    task::wait(&mut rows, &waits);
+    Ok(rows)
+}
+
+type Listed = (Vec<Task>, Vec<Node>, Vec<wire::TaskWait>);
+
+async fn tasks_and_nodes(client: &Client, target: &str) -> anyhow::Result<Listed> {
     let request = wire::ListTasksRequest {
         service: target.to_owned(),
         node: String::new(),
@@ -74,7 +85,7 @@ async fn tasks_and_nodes(client: &Client, target: &str) -> anyhow::Result<(Vec<T
     client.showed(answer.shown.as_ref());
     let tasks: Result<Vec<_>, _> = answer.tasks.into_iter().map(Task::try_from).collect();
     let nodes: Result<Vec<_>, _> = answer.nodes.into_iter().map(Node::try_from).collect();
-    Ok((tasks?, nodes?))
+    Ok((tasks?, nodes?, answer.waits))
 }
 
 /// The tasks of a node, also those of services that are removed; none where the node is gone.

@@ -1,5 +1,6 @@
 //! Flags that `create` and `update` share.
 
+use crate::command::service::health::HealthFlags;
 use crate::command::service::roll::RollbackFlags;
 use crate::command::service::roll::UpdateFlags;
 use crate::command::value::amount;
@@ -94,6 +95,8 @@ pub(super) struct ServiceFlags {
     #[arg(long, value_name = "RUNTIME", value_parser = runtime)]
     runtime: Option<i32>,
     #[command(flatten)]
+    health: HealthFlags,
+    #[command(flatten)]
     update: UpdateFlags,
     #[command(flatten)]
     rollback: RollbackFlags,
@@ -121,7 +124,10 @@ fn set<T>(place: &mut T, value: Option<T>) {
 
 impl ServiceFlags {
     /// Puts what was said into `spec`, and leaves the rest as it is.
-    pub(super) fn apply(self, spec: &mut wire::ServiceSpec) {
+    ///
+    /// # Errors
+    /// A flag that means nothing without another one.
+    pub(super) fn apply(self, spec: &mut wire::ServiceSpec) -> anyhow::Result<()> {
         let task = spec.task.get_or_insert_default();
         set(&mut task.working_dir, self.workdir);
         set(&mut task.user, self.user);
@@ -161,6 +167,7 @@ impl ServiceFlags {
 
         task.max_per_node = self.replicas_max_per_node.unwrap_or(task.max_per_node);
         set(&mut spec.schedule, self.schedule);
+        self.health.apply(spec.task.get_or_insert_default())?;
         self.update.apply(spec);
         self.rollback.apply(spec);
 
@@ -169,6 +176,7 @@ impl ServiceFlags {
             EndpointMode::Dnsrr => wire::EndpointMode::Dnsrr.into(),
         });
         set(&mut spec.endpoint_mode, endpoint);
+        Ok(())
     }
 
     /// Puts numbers of tasks into the mode that `spec` has.

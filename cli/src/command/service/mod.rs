@@ -3,6 +3,7 @@
 mod create;
 mod fetch;
 mod flags;
+mod health;
 mod inspect;
 mod logs;
 mod ls;

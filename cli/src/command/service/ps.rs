@@ -29,8 +29,7 @@ pub(super) async fn run(context: &Context, args: PsArgs) -> anyhow::Result<()> {
     let client = context.connect().await?.reading(args.list.read);
     let mut rows = Vec::new();
     for target in &args.targets {
-        let (tasks, nodes) = fetch::tasks(&client, target).await?;
-        rows.extend(task::rows(&tasks, &nodes));
+        rows.extend(fetch::rows(&client, target).await?);
     }
     args.list
         .print(&rows, |rows| task::table(rows, context.now()))

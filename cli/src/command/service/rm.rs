@@ -1,6 +1,6 @@
 //! `weft service rm`.
 
-use crate::client::Refused;
+use crate::client::Control;
 use crate::command::context::Context;
 use crate::command::output;
 use crate::command::service::fetch;
@@ -31,9 +31,13 @@ pub(super) async fn run(context: &Context, args: &RmArgs) -> anyhow::Result<()> 
         let nodes: BTreeSet<NodeId> = tasks.iter().filter_map(|task| task.node).collect();
         let request = wire::RemoveServiceRequest {
             target: service.id.to_string(),
+            request_id: context.request_id(),
         };
-        let answer = client.control().remove_service(request).await;
-        answer.map_err(Refused::from)?;
+        let remove = |mut control: Control| {
+            let request = request.clone();
+            async move { control.remove_service(request).await }
+        };
+        client.repeat(remove).await?;
         output::text(target)?;
         removed.push((service, nodes));
     }

@@ -17,6 +17,7 @@ use crate::command::value::generic::GenericResource;
 use crate::command::value::label::Label;
 use crate::command::value::network;
 use crate::command::value::port;
+use crate::command::value::port::Published;
 use crate::config;
 use anyhow::bail;
 use clap::Args;
@@ -69,10 +70,10 @@ pub(crate) struct UpdateArgs {
 /// Changes of what a service has several of. What is removed is removed first.
 #[derive(Debug, Default, Args)]
 struct ListChanges {
-    /// Port to answer too: PUBLISHED:TARGET[/udp], or TARGET for a free one; takes the place of
-    /// one with the same target
+    /// Port to answer too: PUBLISHED:TARGET[/udp], or TARGET for a free one, or
+    /// mode=host,published=PORT,target=PORT; takes the place of one with the same target
     #[arg(long, value_name = "PORT", value_parser = port::parse)]
-    publish_add: Vec<wire::Port>,
+    publish_add: Vec<Published>,
     /// Target of a port to answer no longer: TARGET[/udp]
     #[arg(long, value_name = "TARGET", value_parser = port::target)]
     publish_rm: Vec<wire::Port>,
@@ -140,9 +141,9 @@ fn spec(
 ) -> anyhow::Result<wire::ServiceSpec> {
     let mut spec = wire::ServiceSpec::from(&old.spec);
     args.flags.apply_counts(&mut spec)?;
-    args.flags.apply(&mut spec);
+    args.flags.apply(&mut spec)?;
     let mut lists = args.lists;
-    change_ports(&mut spec.ports, &lists)?;
+    change_ports(&mut spec, &lists)?;
     change_labels(
         &mut spec.labels,
         std::mem::take(&mut lists.label_add),
@@ -214,22 +215,27 @@ fn change_placement(task: &mut wire::TaskSpec, lists: &ListChanges) -> anyhow::R
     Ok(())
 }
 
-fn change_ports(ports: &mut Vec<wire::Port>, lists: &ListChanges) -> anyhow::Result<()> {
+fn change_ports(spec: &mut wire::ServiceSpec, lists: &ListChanges) -> anyhow::Result<()> {
     let same = |a: &wire::Port, b: &wire::Port| (a.target, a.protocol) == (b.target, b.protocol);
-    for gone in &lists.publish_rm {
-        let before = ports.len();
-        ports.retain(|port| !same(port, gone));
-        if ports.len() == before {
-            bail!(
-                "the service publishes no port {}: nothing was changed",
-                gone.target
-            );
-        }
+    let mut remove = |gone: &wire::Port| {
+        let hosts = &mut spec.task.get_or_insert_default().host_ports;
+        let before = spec.ports.len() + hosts.len();
+        spec.ports.retain(|port| !same(port, gone));
+        hosts.retain(|port| !same(port, gone));
+        before > spec.ports.len() + hosts.len()
+    };
+    if let Some(gone) = lists.publish_rm.iter().find(|gone| !remove(gone)) {
+        bail!(
+            "the service publishes no port {}: nothing was changed",
+            gone.target
+        );
     }
     for added in &lists.publish_add {
-        ports.retain(|port| !same(port, added));
+        remove(added.port());
     }
-    ports.extend(lists.publish_add.iter().copied());
+    for added in &lists.publish_add {
+        added.put(spec);
+    }
     Ok(())
 }
 

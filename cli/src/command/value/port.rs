@@ -1,17 +1,44 @@
-//! Published ports: `8080:80`, `8080:80/udp`, `80`, `published=8080,target=80,protocol=tcp`.
+//! Published ports: `8080:80`, `8080:80/udp`, `80`, `published=8080,target=80,protocol=tcp`,
+//! `mode=host,published=8080,target=80`.
 
 use weft_proto::wire;
 
+/// A port, and who answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::command) enum Published {
+    /// Every node.
+    Mesh(wire::Port),
+    /// The node of each task, for that task.
+    Host(wire::Port),
+}
+
+impl Published {
+    /// The port, whoever answers it.
+    pub(in crate::command) fn port(&self) -> &wire::Port {
+        match self {
+            Published::Mesh(port) | Published::Host(port) => port,
+        }
+    }
+
+    /// Puts it where a spec has such ports.
+    pub(in crate::command) fn put(self, spec: &mut wire::ServiceSpec) {
+        match self {
+            Published::Mesh(port) => spec.ports.push(port),
+            Published::Host(port) => spec.task.get_or_insert_default().host_ports.push(port),
+        }
+    }
+}
+
 /// Parses a port that every node answers for the service; with the target alone the cluster
-/// chooses one out of 30000 to 32767.
+/// chooses one out of 30000 to 32767. In mode host only the nodes of tasks answer it.
 ///
 /// # Errors
 /// What is wrong, or cannot be had yet, and how to write it.
-pub(in crate::command) fn parse(text: &str) -> Result<wire::Port, String> {
+pub(in crate::command) fn parse(text: &str) -> Result<Published, String> {
     if text.contains('=') {
         long(text)
     } else {
-        short(text)
+        short(text).map(Published::Mesh)
     }
 }
 
@@ -49,7 +76,8 @@ fn short(text: &str) -> Result<wire::Port, String> {
     })
 }
 
-fn long(text: &str) -> Result<wire::Port, String> {
+fn long(text: &str) -> Result<Published, String> {
+    let mut host = false;
     let mut wire = wire::Port {
         protocol: wire::Protocol::Tcp.into(),
         target: 0,
@@ -64,16 +92,11 @@ fn long(text: &str) -> Result<wire::Port, String> {
             ("target", number) => wire.target = port(number)?,
             ("protocol", name) => wire.protocol = protocol(name)?,
             ("mode", "ingress") => {}
-            ("mode", "host") => {
-                return Err(
-                    "publishes in mode host, which comes with a later release: leave it out, and \
-                     every node answers"
-                        .to_owned(),
-                );
-            }
+            ("mode", "host") => host = true,
+            ("mode", other) => return Err(format!("has mode {other:?}: use ingress or host")),
             (key, _) => {
                 return Err(format!(
-                    "has an unknown key {key:?}: use published, target and protocol"
+                    "has an unknown key {key:?}: use published, target, protocol and mode"
                 ));
             }
         }
@@ -83,7 +106,15 @@ fn long(text: &str) -> Result<wire::Port, String> {
             "does not say the target, the port that tasks listen on: {SHAPE}"
         ));
     }
-    Ok(wire)
+    match host {
+        false => Ok(Published::Mesh(wire)),
+        true if wire.published == 0 => Err(
+            "does not say which port the nodes answer, and in mode host the cluster chooses none: \
+             write it like mode=host,published=8080,target=80"
+                .to_owned(),
+        ),
+        true => Ok(Published::Host(wire)),
+    }
 }
 
 fn with_protocol(text: &str) -> Result<(&str, i32), String> {
@@ -113,12 +144,16 @@ fn port(text: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn tcp(published: u32, target: u32) -> Result<wire::Port, String> {
-        Ok(wire::Port {
+    fn port(published: u32, target: u32) -> wire::Port {
+        wire::Port {
             protocol: wire::Protocol::Tcp.into(),
             target,
             published,
-        })
+        }
+    }
+
+    fn tcp(published: u32, target: u32) -> Result<Published, String> {
+        Ok(Published::Mesh(port(published, target)))
     }
 
     #[test]
@@ -133,9 +168,12 @@ mod tests {
             target: 53,
             published: 5353,
         };
-        assert_eq!(parse("5353:53/udp"), Ok(udp));
-        assert_eq!(parse("published=5353,target=53,protocol=udp"), Ok(udp));
-        assert_eq!(target("80"), tcp(0, 80));
+        let udp = Ok(Published::Mesh(udp));
+        assert_eq!(parse("5353:53/udp"), udp);
+        assert_eq!(parse("published=5353,target=53,protocol=udp"), udp);
+        assert_eq!(target("80"), Ok(port(0, 80)));
+        let host = parse("mode=host,target=80,published=8080");
+        assert_eq!(host, Ok(Published::Host(port(8080, 80))));
     }
 
     #[test]
@@ -150,7 +188,11 @@ mod tests {
             ("127.0.0.1:8080:80", "later release"),
             ("8080:80/sctp", "use tcp or udp"),
             ("published=8080", "does not say the target"),
-            ("published=8080,target=80,mode=host", "mode host"),
+            (
+                "target=80,mode=host",
+                "does not say which port the nodes answer",
+            ),
+            ("target=80,mode=both", "use ingress or host"),
             ("target=80,colour=red", "unknown key \"colour\""),
             ("target=80,x", "without '='"),
         ] {

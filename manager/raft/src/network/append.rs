@@ -2,6 +2,7 @@
 
 use super::Client;
 use super::append_request;
+use super::beat;
 use super::broken;
 use super::rpc_error;
 use super::unreachable;
@@ -30,7 +31,7 @@ use weft_proto::wire;
 use wire::raft_append_reply::Outcome;
 
 pub(super) type Input = BoxStream<'static, AppendEntriesRequest<TypeConfig>>;
-type Reply = Result<StreamAppendResult<TypeConfig>, RpcError>;
+pub(super) type Reply = Result<StreamAppendResult<TypeConfig>, RpcError>;
 
 /// The wait after a stream that did not begin. openraft's own backoff delays the requests of a
 /// stream, and those are asked for only once it began: without this it would try again at once,
@@ -42,29 +43,38 @@ pub(super) async fn run(
     input: Input,
     option: RPCOption,
 ) -> Result<BoxStream<'_, Reply>, RpcError> {
-    let purpose = client.purpose;
-    let begun = begin(client, input, option).await;
-    if begun.is_err() && purpose == Purpose::Entries {
-        sleep(RETRY).await;
+    match client.purpose {
+        // openraft drops a heartbeat after its time to live; ours must end before, or nobody would
+        // notice that the connection is dead.
+        Purpose::Control => {
+            pass_gate(client)?;
+            beat::run(client, input, option.soft_ttl()).await
+        }
+        // Entries wait for the follower's disk; resending them early makes a slow disk slower.
+        Purpose::Entries | Purpose::Bulk => {
+            let patience = client.peers.patience.max(option.hard_ttl());
+            let begun = begin(client, input, patience).await;
+            if begun.is_err() {
+                sleep(RETRY).await;
+            }
+            begun
+        }
     }
-    begun
+}
+
+fn pass_gate(client: &Client) -> Result<(), RpcError> {
+    if client.peers.gate.is_open(Instant::now()) {
+        return Ok(());
+    }
+    Err(unreachable("held back: no majority answers this leader"))
 }
 
 async fn begin(
     client: &mut Client,
     input: Input,
-    option: RPCOption,
+    patience: Duration,
 ) -> Result<BoxStream<'_, Reply>, RpcError> {
-    if !client.peers.gate.is_open(Instant::now()) {
-        return Err(unreachable("held back: no majority answers this leader"));
-    }
-    let patience = match client.purpose {
-        // openraft drops a heartbeat after its time to live; ours must end before, or nobody
-        // would notice that the connection is dead.
-        Purpose::Control => option.soft_ttl(),
-        // Entries wait for the follower's disk; resending them early makes a slow disk slower.
-        Purpose::Entries | Purpose::Bulk => client.peers.patience.max(option.hard_ttl()),
-    };
+    pass_gate(client)?;
     let purpose = client.purpose;
     let mut rpc = client.connect(purpose)?;
     let pace = Arc::new(Pace::default());
@@ -166,7 +176,7 @@ impl<'s> Replies<'s> {
     }
 }
 
-fn decode(reply: wire::RaftAppendReply) -> Reply {
+pub(super) fn decode(reply: wire::RaftAppendReply) -> Reply {
     match reply.outcome {
         Some(Outcome::Matched(matched)) => Ok(Ok(matched.log_id.map(log_id_from_wire))),
         Some(Outcome::Conflict(log_id)) => {

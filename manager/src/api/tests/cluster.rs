@@ -48,6 +48,7 @@ async fn token(
     rotate: bool,
 ) -> Result<wire::GetJoinTokenResponse, Status> {
     let request = wire::GetJoinTokenRequest {
+        request_id: String::new(),
         role: role.into(),
         rotate,
     };

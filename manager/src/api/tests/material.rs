@@ -57,7 +57,10 @@ impl House {
 
     async fn remove_secret(&self, target: &str) -> Result<String, Status> {
         let target = target.to_owned();
-        let request = Request::new(wire::RemoveMaterialRequest { target });
+        let request = Request::new(wire::RemoveMaterialRequest {
+            target,
+            request_id: String::new(),
+        });
         Ok(self.control.remove_secret(request).await?.into_inner().id)
     }
 

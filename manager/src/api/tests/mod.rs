@@ -102,6 +102,7 @@ fn member(n: u16, reachable: bool) -> ManagerMember {
         voter: true,
         leader: n == 1,
         reachable,
+        agents: 0,
         ..ManagerMember::default()
     }
 }

@@ -223,6 +223,7 @@ async fn a_rollback_to_a_network_that_is_gone_is_refused() {
     house.create(spec(1, &["net1"], &[])).await.unwrap();
     house.update("svc1", 0, spec(1, &[], &[])).await.unwrap();
     let gone = wire::RemoveNetworkRequest {
+        request_id: String::new(),
         target: "net1".to_owned(),
     };
     house

@@ -16,6 +16,7 @@ use weft_proto::wire::control_server::Control;
 
 fn remove(target: &str) -> Request<wire::RemoveNetworkRequest> {
     Request::new(wire::RemoveNetworkRequest {
+        request_id: String::new(),
         target: target.to_owned(),
     })
 }
@@ -96,6 +97,7 @@ async fn a_network_in_use_stays_and_the_refusal_names_the_user() {
     refused(used, Code::FailedPrecondition, &["net1", "service svc1"]);
 
     let request = wire::RemoveServiceRequest {
+        request_id: String::new(),
         target: "svc1".to_owned(),
     };
     let removed = house.control.remove_service(Request::new(request)).await;

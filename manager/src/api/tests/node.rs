@@ -30,6 +30,7 @@ fn manager(n: u16) -> Node {
 
 async fn remove(house: &House, target: &str, force: bool) -> Result<String, Status> {
     let request = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target: target.to_owned(),
         force,
         revoke: false,
@@ -242,6 +243,7 @@ async fn a_manager_on_its_way_out_is_promoted_only_when_it_is_out() {
 
 async fn revoke(house: &House, target: &str) -> Result<String, Status> {
     let request = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target: target.to_owned(),
         force: false,
         revoke: true,

@@ -137,3 +137,62 @@ async fn a_write_asks_the_leader_nothing_unless_it_would_be_refused() {
     );
     assert_eq!(house.fake.fresh_reads(), 1);
 }
+
+#[tokio::test]
+async fn a_removal_that_is_sent_again_answers_as_done() {
+    let house = house(vec![
+        fixture::service(1, 2).into(),
+        fixture::service(2, 2).into(),
+        fixture::network(1).into(),
+    ]);
+    let id = fixture::service_id(1).to_string();
+    let rm = |target: &str, id: &str| {
+        Request::new(wire::RemoveServiceRequest {
+            target: target.to_owned(),
+            request_id: id.to_owned(),
+        })
+    };
+    for _ in 0..2 {
+        let removed = house.control.remove_service(rm(&id, "r1")).await;
+        assert_eq!(removed.unwrap().into_inner().service_id, id);
+    }
+    // Another request for the same, and the same name of another call, are not done.
+    let other = house.control.remove_service(rm(&id, "r2")).await;
+    refused(other, Code::NotFound, &[]);
+    house
+        .control
+        .remove_service(rm("svc2", "r3"))
+        .await
+        .unwrap();
+    let by_name = house.control.remove_service(rm("svc2", "r3")).await;
+    assert_eq!(by_name.unwrap().into_inner().service_id, "");
+
+    let id = fixture::network_id(1).to_string();
+    for _ in 0..2 {
+        let request = wire::RemoveNetworkRequest {
+            target: id.clone(),
+            request_id: "r1".to_owned(),
+        };
+        let removed = house.control.remove_network(Request::new(request)).await;
+        assert_eq!(removed.unwrap().into_inner().network_id, id);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_rotated_once_however_often_it_is_asked_for() {
+    let house = super::cluster::real_house();
+    let rotate = |id: &str| {
+        Request::new(wire::GetJoinTokenRequest {
+            role: wire::NodeRole::Worker.into(),
+            rotate: true,
+            request_id: id.to_owned(),
+        })
+    };
+    let mut tokens = Vec::new();
+    for id in ["r1", "r1", "r2"] {
+        let answer = house.control.get_join_token(rotate(id)).await;
+        tokens.push(answer.unwrap().into_inner().token);
+    }
+    assert_eq!(tokens[0], tokens[1]);
+    assert_ne!(tokens[1], tokens[2]);
+}

@@ -191,6 +191,7 @@ async fn a_removed_service_is_gone_and_its_name_free() {
     let made = house.create(spec(1, &[], &[])).await.unwrap();
     let remove = || {
         Request::new(wire::RemoveServiceRequest {
+            request_id: String::new(),
             target: "svc1".to_owned(),
         })
     };

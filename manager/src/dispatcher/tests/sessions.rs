@@ -366,3 +366,44 @@ async fn an_agent_that_the_leader_wants_refused_loses_its_session_and_gets_no_ot
     honest.say(hello_of(&node(2), 7)).await;
     assert!(matches!(honest.hear().await, ToAgent::Welcome(_)));
 }
+
+#[tokio::test]
+async fn agents_are_asked_to_move_but_for_the_managers_own_and_nobody_twice() {
+    let bed = Bed::new(world()).await;
+    let (mut own, ..) = bed.session(&node(1)).await;
+    let (mut other, ..) = bed.session(&node(2)).await;
+    let to = ["192.0.2.3:2377".to_owned(), "192.0.2.4:2377".to_owned()];
+    let ask = || {
+        bed.presence
+            .ask_to_move(node(1).id, &to, Duration::from_secs(1))
+    };
+    ask();
+    let order = loop {
+        if let ToAgent::Move(order) = other.hear().await {
+            break order;
+        }
+    };
+    assert_eq!(order.manager_addrs, [to[0].clone()]);
+    assert_eq!(order.within_ms, 1000);
+    ask();
+    own.say(beat(1)).await;
+    other.say(beat(1)).await;
+    for agent in [&mut own, &mut other] {
+        let next = agent.hear().await;
+        assert!(!matches!(next, ToAgent::Move(_)), "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_stops_asks_all_to_go_elsewhere_and_waits_for_it() {
+    let bed = Bed::new(world()).await;
+    let (mut agent, ..) = bed.session(&node(2)).await;
+    let to = ["192.0.2.3:2377".parse().unwrap()];
+    let moves = async {
+        while !matches!(agent.hear().await, ToAgent::Move(_)) {}
+        drop(agent);
+    };
+    let gone = bed.presence.hand_over(&to, Duration::from_secs(30));
+    tokio::join!(gone, moves);
+    assert_eq!(bed.presence.count(), 0);
+}

@@ -226,8 +226,10 @@ impl World {
         self.log.push(line);
         let notes = orchestrator::notes(&self.state, service.id);
         for task in self.tasks() {
-            if let Some(note) = notes.get(&task.id) {
-                self.log.push(format!("  {}: {note}", self.tag(&task)));
+            let ended = task.status.state.is_terminal();
+            if let Some(note) = notes.get(&task.id).filter(|_| ended) {
+                self.log
+                    .push(format!("  {}: {}", self.tag(&task), note.why));
             }
         }
     }

@@ -133,6 +133,7 @@ async fn change_everything(world: &World) {
     node.announce(announce).await.unwrap();
     // As a manager it could not go while it is no part of the log; so another one does.
     let remove = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target,
         force: true,
     };
@@ -140,6 +141,7 @@ async fn change_everything(world: &World) {
     let mut leaver = world.worker_at(3).await;
     leaver.depart(wire::DepartRequest {}).await.unwrap();
     let rotate = wire::GetJoinTokenRequest {
+        request_id: String::new(),
         role: wire::NodeRole::Manager.into(),
         rotate: true,
     };
@@ -172,14 +174,21 @@ async fn change_everything(world: &World) {
         ..wire::RollbackServiceRequest::default()
     };
     socket.rollback_service(rollback).await.unwrap();
-    let service = wire::RemoveServiceRequest { target };
+    let service = wire::RemoveServiceRequest {
+        target,
+        request_id: String::new(),
+    };
     socket.remove_service(service).await.unwrap();
     let target = "net7".to_owned();
-    let network = wire::RemoveNetworkRequest { target };
+    let network = wire::RemoveNetworkRequest {
+        target,
+        request_id: String::new(),
+    };
     socket.remove_network(network).await.unwrap();
     world.worker_at(4).await;
     let target = "n4".to_owned();
     let remove = wire::RemoveNodeRequest {
+        request_id: String::new(),
         target,
         force: true,
     };
@@ -222,6 +231,7 @@ async fn change_materials(socket: &mut Socket) {
         ..wire::UpdateMaterialRequest::default()
     };
     let remove = |name: &str| wire::RemoveMaterialRequest {
+        request_id: String::new(),
         target: name.to_owned(),
     };
     socket.create_secret(create("pass")).await.unwrap();

@@ -108,6 +108,7 @@ async fn each_role_may_do_what_the_table_says_and_the_audit_log_names_who_did() 
     denied(viewer.create_network(network(1, None)).await, "role viewer");
     operator.create_network(network(1, None)).await.unwrap();
     let token = |rotate| wire::GetJoinTokenRequest {
+        request_id: String::new(),
         role: wire::NodeRole::Worker.into(),
         rotate,
     };
@@ -253,13 +254,19 @@ async fn a_person_of_a_stack_sees_and_changes_nothing_else() {
         carol.update_service(theirs).await.unwrap_err(),
     );
     let target = "svc9".to_owned();
-    let remove = wire::RemoveServiceRequest { target };
+    let remove = wire::RemoveServiceRequest {
+        request_id: String::new(),
+        target,
+    };
     missing(
         Code::NotFound,
         carol.remove_service(remove).await.unwrap_err(),
     );
     let target = "net9".to_owned();
-    let remove = wire::RemoveNetworkRequest { target };
+    let remove = wire::RemoveNetworkRequest {
+        request_id: String::new(),
+        target,
+    };
     missing(
         Code::NotFound,
         carol.remove_network(remove).await.unwrap_err(),

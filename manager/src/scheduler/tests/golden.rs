@@ -33,6 +33,7 @@ golden! {
     lists_and_labels_keep_nodes_out
     one_node_takes_no_more_than_the_most_per_node
     generic_resources_are_counted_by_name
+    a_port_of_a_node_is_for_one_of_its_tasks
     tasks_spread_over_zones_then_over_racks
     a_full_zone_leaves_its_share_to_the_others
     load_by_reservations_decides_between_equal_spread

@@ -7,6 +7,7 @@
 //!   prefer spread=node.labels.zone
 //!   reserve cpu=2 memory=512MiB gpu=1
 //!   max-per-node 1
+//!   host-port 8080
 //! task web 1 running n1
 //! ---
 //! web.2 -> n1 10.255.1.10
@@ -82,6 +83,11 @@ impl World {
                 "constraint" => world.spec().constraints.push(rest.parse().unwrap()),
                 "prefer" => world.spec().preferences.push(rest.parse().unwrap()),
                 "max-per-node" => world.spec().max_per_node = Some(rest.parse().unwrap()),
+                "host-port" => world.spec().host_ports.push(HostPort {
+                    protocol: Protocol::Tcp,
+                    target: 80,
+                    published: rest.parse().unwrap(),
+                }),
                 "reserve" => {
                     let spec = world.spec();
                     for pair in rest.split_whitespace() {

@@ -48,6 +48,9 @@ pub(crate) async fn run(
     let (p99, etcd_p99) = turns.each(|seen| seen.wait(0.99));
     let what = format!("the same: wait p99, {clients} clients");
     report.add(Finding::new("P1", what, "ms", Better::Less, p99).beside(ETCD, etcd_p99));
+    let (cost, etcd_cost) = turns.each(Seen::cost);
+    let what = format!("processor time of all members for one, {clients} clients");
+    report.add(Finding::new("P1", what, "us", Better::Less, cost).beside(ETCD, etcd_cost));
     let each =
         |of: fn(&crate::yardstick::Yardstick) -> f64| turns.yardsticks.iter().map(of).collect();
     report.add(Finding::new(
@@ -116,12 +119,15 @@ async fn curve(options: &Options, duel: &Duel, report: &mut Report) -> anyhow::R
     for &clients in &options.curve {
         let rounds = options.rounds.div_ceil(5);
         let turns = duel.turns(rounds, clients, How::Closed(Ask::Write)).await?;
+        let (cost, etcd_cost) = turns.each(Seen::cost);
         let (weft, etcd) = turns.each(Seen::rate);
         let size = to_f64(clients);
         ours.push((size, median(&weft)));
         theirs.push((size, median(&etcd)));
         let what = format!("durable changes/s, {clients} clients");
         report.add(Finding::new("P1", what, "/s", Better::More, weft).beside(ETCD, etcd));
+        let what = format!("processor time of all members for one, {clients} clients");
+        report.add(Finding::new("P1", what, "us", Better::Less, cost).beside(ETCD, etcd_cost));
     }
     for (name, points) in [("Weft", ours), (ETCD, theirs)] {
         if let Some(slope) = growth(&points) {

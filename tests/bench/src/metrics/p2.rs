@@ -4,6 +4,7 @@ use crate::duel::Duel;
 use crate::duel::ETCD;
 use crate::duel::How;
 use crate::load::Ask;
+use crate::load::Seen;
 use crate::options::Options;
 use crate::report::Better;
 use crate::report::Finding;
@@ -32,5 +33,8 @@ pub(crate) async fn run(options: &Options, duel: &Duel, report: &mut Report) -> 
     let (ours, theirs) = turns.each(|seen| seen.wait(0.99));
     let finding = Finding::new("P2", "one client, commit p99", "ms", Better::Less, ours);
     report.add(finding.beside(ETCD, theirs));
+    let (cost, etcd_cost) = turns.each(Seen::cost);
+    let what = "one client, processor time of all members for one";
+    report.add(Finding::new("P2", what, "us", Better::Less, cost).beside(ETCD, etcd_cost));
     Ok(())
 }

@@ -25,5 +25,8 @@ pub(crate) async fn run(options: &Options, duel: &Duel, report: &mut Report) -> 
     let (ours, theirs) = turns.each(|seen| seen.wait(0.99));
     let what = format!("the same: wait p99, {clients} clients");
     report.add(Finding::new("P4", what, "ms", Better::Less, ours).beside(ETCD, theirs));
+    let (cost, etcd_cost) = turns.each(Seen::cost);
+    let what = format!("the same: processor time of all members for one, {clients} clients");
+    report.add(Finding::new("P4", what, "us", Better::Less, cost).beside(ETCD, etcd_cost));
     Ok(())
 }

@@ -257,6 +257,12 @@ impl Group for Etcd {
         }
     }
 
+    fn pids(&self) -> anyhow::Result<Vec<i32>> {
+        (0..self.members.len())
+            .map(|member| self.pid(member))
+            .collect()
+    }
+
     fn kill(&self, member: usize) -> anyhow::Result<()> {
         let process = self.member(member)?.process.lock();
         let child = process.unwrap_or_else(PoisonError::into_inner).take();

@@ -10,6 +10,7 @@ mod weft;
 
 pub(crate) use etcd::Etcd;
 
+pub(crate) use process::cpu;
 pub(crate) use process::memory;
 pub(crate) use swarm::Swarm;
 pub(crate) use weft::Weft;
@@ -45,6 +46,9 @@ pub(crate) trait Group {
 
     /// Which member leads.
     fn leader(&self) -> impl Future<Output = anyhow::Result<usize>> + Send;
+
+    /// The processes of all members.
+    fn pids(&self) -> anyhow::Result<Vec<i32>>;
 
     /// Ends a member without a word. On return it says nothing any more; it may not be buried yet.
     fn kill(&self, member: usize) -> anyhow::Result<()>;

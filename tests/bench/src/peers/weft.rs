@@ -221,6 +221,10 @@ impl Group for Weft {
         }
     }
 
+    fn pids(&self) -> anyhow::Result<Vec<i32>> {
+        self.managers.iter().map(Weft::pid).collect()
+    }
+
     fn kill(&self, member: usize) -> anyhow::Result<()> {
         match self.manager(member)?.daemon() {
             // Not `kill_daemon`, which comes back only when the process is buried.

@@ -1,6 +1,7 @@
 //! Tasks as processes of this machine, each under a supervisor of its own.
 
 mod adopt;
+mod check;
 mod registry;
 mod stop;
 mod supervise;
@@ -26,6 +27,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -142,6 +144,15 @@ impl Runtime for ProcessRuntime {
 
     async fn remove(&self, task: TaskId) -> Result<(), RuntimeError> {
         self.shared.remove(task).await
+    }
+
+    async fn check(
+        &self,
+        task: TaskId,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<(), String> {
+        self.shared.check(task, command, timeout).await
     }
 
     fn observe(&self) -> BTreeMap<TaskId, TaskObservation> {

@@ -114,7 +114,7 @@ fn run_command(
 }
 
 /// The task's variables and those every program expects.
-fn environment(launch: &TaskLaunch, home: &str) -> BTreeMap<String, String> {
+pub(super) fn environment(launch: &TaskLaunch, home: &str) -> BTreeMap<String, String> {
     let defaults = [
         ("PATH", DEFAULT_PATH),
         ("HOME", home),
