@@ -136,6 +136,7 @@ async fn change_everything(world: &World) {
         request_id: String::new(),
         target,
         force: true,
+        ..wire::RemoveNodeRequest::default()
     };
     socket.remove_node(remove.clone()).await.unwrap_err();
     let mut leaver = world.worker_at(3).await;
@@ -191,6 +192,7 @@ async fn change_everything(world: &World) {
         request_id: String::new(),
         target,
         force: true,
+        ..wire::RemoveNodeRequest::default()
     };
     socket.remove_node(remove).await.unwrap();
     let keys = wire::UpdateKeysRequest {
