@@ -168,6 +168,7 @@ const MANAGER: &[Row] = &[
         &["acting", "store", "propose", "entropy", "vault"],
         NO_ENGINE,
     ),
+    // The actor only in the stand-in for tests.
     row("propose", &["acting", "store"], NO_ENGINE),
     row("store", &[], LOOPS),
 ];

@@ -87,6 +87,14 @@ const CONTROL: &[(&str, For)] = &[
     ("UpdateUser", For::Root),
     ("RemoveUser", For::Root),
     ("RenewUser", For::People),
+    // Who is let in.
+    ("CreateJoinToken", For::Admins),
+    ("ListJoinTokens", For::Admins),
+    ("RemoveJoinToken", For::Admins),
+    ("DecideNode", For::Admins),
+    // When they change, and never which they are.
+    ("GetKeys", For::Viewers),
+    ("UpdateKeys", For::Admins),
     // Their data never comes out, but which there are is for those who use them.
     ("CreateSecret", For::Operators),
     ("UpdateSecret", For::Operators),

@@ -190,6 +190,8 @@ mod tests {
             let said = Introduction {
                 description: two.description.clone(),
                 data_addr: addr,
+                tunnel_key: None,
+                instance: 0,
             };
             said.address(&view, known)
         };

@@ -31,10 +31,14 @@ const READS: &[&str] = &[
     "Control/GetCa",
     "Control/GetKeys",
     "Control/ListUsers",
+    "Control/ListJoinTokens",
     "Control/ListSecrets",
     "Control/ListConfigs",
     "Membership/GetStanding",
 ];
+
+/// Changes that need more than this test has: a machine that waits to be let in.
+const ELSEWHERE: &[&str] = &["Control/DecideNode"];
 
 /// Calls that this test makes, in its order, and what is recorded of each.
 const CHANGES: &[(&str, &str)] = &[
@@ -62,6 +66,8 @@ const CHANGES: &[(&str, &str)] = &[
         "set the life of certificates to 3600 s",
     ),
     ("Control/RotateCa", "began a change of the root"),
+    ("Control/CreateJoinToken", "created join-token spare"),
+    ("Control/RemoveJoinToken", "removed join-token spare"),
     ("Control/CreateUser", "created user alice"),
     (
         "Control/RenewUser",
@@ -138,6 +144,7 @@ async fn change_everything(world: &World) {
         request_id: String::new(),
         target,
         force: true,
+        ..wire::RemoveNodeRequest::default()
     };
     socket.remove_node(remove.clone()).await.unwrap_err();
     let mut leaver = world.worker_at(3).await;
@@ -193,6 +200,7 @@ async fn change_everything(world: &World) {
         request_id: String::new(),
         target,
         force: true,
+        ..wire::RemoveNodeRequest::default()
     };
     socket.remove_node(remove).await.unwrap();
     let keys = wire::UpdateKeysRequest {
@@ -212,7 +220,20 @@ async fn change_everything(world: &World) {
     };
     socket.rotate_ca(root).await.unwrap();
     change_people(world, &mut socket).await;
+    change_tokens(&mut socket).await;
     change_materials(&mut socket).await;
+}
+
+async fn change_tokens(socket: &mut Socket) {
+    let target = "spare".to_owned();
+    let create = wire::CreateJoinTokenRequest {
+        role: wire::NodeRole::Worker.into(),
+        name: target.clone(),
+        ..wire::CreateJoinTokenRequest::default()
+    };
+    socket.create_join_token(create).await.unwrap();
+    let remove = wire::RemoveJoinTokenRequest { target };
+    socket.remove_join_token(remove).await.unwrap();
 }
 
 async fn change_materials(socket: &mut Socket) {
@@ -264,6 +285,7 @@ async fn change_people(world: &World, socket: &mut Socket) {
 async fn every_call_that_changes_something_leaves_a_record() {
     let told: BTreeSet<String> = READS
         .iter()
+        .chain(ELSEWHERE)
         .copied()
         .chain(CHANGES.iter().map(|(call, _)| *call))
         .map(str::to_owned)
