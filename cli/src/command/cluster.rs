@@ -3,7 +3,6 @@
 use crate::client::Client;
 use crate::client::Refused;
 use crate::command::autolock;
-use crate::command::autolock::AutolockArgs;
 use crate::command::autolock::UnlockArgs;
 use crate::command::autolock::UnlockKeyArgs;
 use crate::command::ca;
@@ -61,8 +60,6 @@ pub(crate) enum ClusterCommand {
     UnlockKey(UnlockKeyArgs),
     /// Say that this node is reached at another address from now on
     UpdateAddr(UpdateAddrArgs),
-    /// Change the cluster's settings
-    Update(UpdateArgs),
     /// Show the root of all certificates, or change to another one while everything runs
     Ca(CaArgs),
 }
@@ -102,14 +99,6 @@ pub(crate) struct InitArgs {
     /// printed once
     #[arg(long, conflicts_with = "force_new_cluster")]
     autolock: bool,
-}
-
-/// What to change.
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub(crate) struct UpdateArgs {
-    #[command(flatten)]
-    autolock: AutolockArgs,
 }
 
 /// A cluster to join.
@@ -152,7 +141,6 @@ pub(super) async fn run(context: &Context, command: ClusterCommand) -> anyhow::R
         ClusterCommand::Info(args) => info(context, &args).await,
         ClusterCommand::Backup(args) => recovery::backup(context, &args).await,
         ClusterCommand::Restore(args) => recovery::restore(context, args).await,
-        ClusterCommand::Update(args) => update(context, &args).await,
         ClusterCommand::Unlock(args) => autolock::unlock(context, &args).await,
         ClusterCommand::UnlockKey(args) => autolock::unlock_key(context, &args).await,
         ClusterCommand::UpdateAddr(args) => recovery::update_addr(context, args).await,
@@ -189,13 +177,6 @@ pub(super) async fn init(context: &Context, args: InitArgs) -> anyhow::Result<()
         &made.addr,
         &Zeroizing::new(made.unlock_key),
     ))
-}
-
-async fn update(context: &Context, args: &UpdateArgs) -> anyhow::Result<()> {
-    if let Some(told) = args.autolock.apply(context).await? {
-        output::text(&told)?;
-    }
-    Ok(())
 }
 
 /// `weft join` too.

@@ -1,10 +1,10 @@
 //! `weft cluster update`.
 
 use crate::client::Control;
+use crate::command::autolock::AutolockArgs;
 use crate::command::context::Context;
 use crate::command::output;
 use crate::command::value::duration;
-use anyhow::bail;
 use clap::Args;
 use weft_proto::wire;
 
@@ -19,14 +19,14 @@ pub(crate) struct UpdateArgs {
     /// Allow lives of seconds; for tests of weft itself
     #[arg(long, hide = true, requires = "cert_ttl")]
     development: bool,
+    #[command(flatten)]
+    autolock: AutolockArgs,
 }
 
-fn request(args: &UpdateArgs) -> anyhow::Result<wire::UpdateClusterRequest> {
-    if args.cert_ttl.is_none() {
-        bail!("nothing to change: give --cert-ttl");
-    }
-    Ok(wire::UpdateClusterRequest {
-        certificate_ttl_ms: args.cert_ttl,
+/// What is asked for, if it is; other settings have calls of their own.
+fn request(args: &UpdateArgs) -> Option<wire::UpdateClusterRequest> {
+    args.cert_ttl.map(|ttl| wire::UpdateClusterRequest {
+        certificate_ttl_ms: Some(ttl),
         development: args.development,
         ..wire::UpdateClusterRequest::default()
     })
@@ -34,15 +34,21 @@ fn request(args: &UpdateArgs) -> anyhow::Result<wire::UpdateClusterRequest> {
 
 /// Runs it.
 pub(super) async fn run(context: &Context, args: &UpdateArgs) -> anyhow::Result<()> {
-    let request = wire::UpdateClusterRequest {
-        request_id: context.request_id(),
-        ..request(args)?
-    };
-    let client = context.connect().await?;
-    let update = |mut control: Control| {
-        let request = request.clone();
-        async move { control.update_cluster(request).await }
-    };
-    client.repeat(update).await?;
-    output::text("The cluster is updated.")
+    if let Some(request) = request(args) {
+        let request = wire::UpdateClusterRequest {
+            request_id: context.request_id(),
+            ..request
+        };
+        let client = context.connect().await?;
+        let update = |mut control: Control| {
+            let request = request.clone();
+            async move { control.update_cluster(request).await }
+        };
+        client.repeat(update).await?;
+        output::text("The cluster is updated.")?;
+    }
+    match args.autolock.apply(context).await? {
+        Some(told) => output::text(&told),
+        None => Ok(()),
+    }
 }

@@ -9,8 +9,10 @@
 
 mod audit;
 mod autolock;
+mod autolock_calls;
 mod backup;
 mod ca;
+mod ca_calls;
 mod cluster;
 mod error;
 mod files;
@@ -21,17 +23,20 @@ mod material_calls;
 mod members;
 mod mode;
 mod network;
+mod network_calls;
 mod node;
 mod port;
 mod replica;
 mod request;
 mod server;
 mod service;
+mod service_calls;
 mod shown;
 mod stack;
 mod target;
 mod task;
 mod token;
+mod token_calls;
 mod watch;
 
 #[cfg(test)]

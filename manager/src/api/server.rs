@@ -5,7 +5,6 @@ use crate::acting::Scope;
 use crate::api::Members;
 use crate::api::Replica;
 use crate::api::audit;
-use crate::api::autolock;
 use crate::api::backup;
 use crate::api::ca;
 use crate::api::cluster;
@@ -16,7 +15,6 @@ use crate::api::network;
 use crate::api::node;
 use crate::api::request::RequestId;
 use crate::api::service;
-use crate::api::shown::token_shown;
 use crate::api::target;
 use crate::api::task;
 use crate::api::token;
@@ -24,13 +22,14 @@ use crate::api::watch;
 use crate::entropy::Entropy;
 use crate::logs::LogSource;
 use crate::logs::follow;
-use crate::managers::manager_addrs;
 use crate::people::People;
 use crate::people::may_change_members;
 use crate::propose::Proposer;
 use crate::propose::retry::Basis;
+use crate::propose::retry::Committed;
 use crate::propose::retry::Decision;
 use crate::propose::retry::Once;
+use crate::propose::retry::transact;
 use crate::propose::retry::transact_once;
 use crate::store::State;
 use crate::store::View;
@@ -42,17 +41,11 @@ use std::sync::Arc;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
-use weft_pki::TokenSecret;
-use weft_pki::UnlockKey;
 use weft_pki::peer_of;
 use weft_proto::CommandId;
-use weft_proto::NetworkId;
-use weft_proto::Role;
 use weft_proto::ServiceId;
 use weft_proto::TaskId;
-use weft_proto::convert::ConvertError;
 use weft_proto::spec::MaterialKind;
-use weft_proto::spec::NetworkSpec;
 use weft_proto::time::Clock;
 use weft_proto::time::Timestamp;
 use weft_proto::wire;
@@ -106,12 +99,17 @@ impl ControlService {
         people.ok_or_else(|| Status::unimplemented("this manager knows no users"))
     }
 
+    /// What time it is here.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.timestamp()
+    }
+
     /// For the identifier of something new.
     pub(super) fn bits(&self) -> u128 {
         self.ids.bits()
     }
 
-    async fn view(&self) -> Result<View, ApiError> {
+    pub(super) async fn view(&self) -> Result<View, ApiError> {
         Ok(self.proposer.fresh_view().await?)
     }
 
@@ -125,10 +123,18 @@ impl ControlService {
         transact_once(&*self.proposer, id, basis, decide).await
     }
 
+    /// A transaction of its own, whose request is not recognised when it comes again.
+    pub(super) async fn transact<T: Send>(
+        &self,
+        decide: impl FnMut(&State) -> Result<Decision<T>, ApiError> + Send,
+    ) -> Result<Committed<T>, ApiError> {
+        transact(&*self.proposer, decide).await
+    }
+
     /// What a change of a service may be decided on. One that is named in full is the same one on
     /// every state that has it, and the change is refused if it is not as it was; which one a
     /// beginning of an identifier means depends on all the others.
-    fn basis(&self, target: &str) -> Basis {
+    pub(super) fn basis(&self, target: &str) -> Basis {
         let found = target::whole_service(&self.replica.store.view(), target);
         found.map_or(Basis::Fresh, |_| Basis::Local)
     }
@@ -190,12 +196,6 @@ fn wait((task, until): (TaskId, Option<Timestamp>)) -> wire::TaskWait {
     }
 }
 
-fn role(number: i32) -> Result<Role, ApiError> {
-    let role = wire::NodeRole::try_from(number).unwrap_or_default();
-    let role = Role::try_from(role).map_err(|error: ConvertError| error.within("role"))?;
-    Ok(role)
-}
-
 #[tonic::async_trait]
 impl Control for ControlService {
     async fn get_cluster(
@@ -220,34 +220,7 @@ impl Control for ControlService {
         &self,
         request: Request<wire::GetJoinTokenRequest>,
     ) -> Answer<wire::GetJoinTokenResponse> {
-        let request = request.into_inner();
-        let role = role(request.role)?;
-        let view = if request.rotate {
-            let secret = TokenSecret::random().map_err(ApiError::Token)?;
-            let id = RequestId::read(&request.request_id)?.command("rotate token");
-            let rotate = |state: &State| {
-                acting::says(format!("rotated the {role} token"));
-                cluster::rotate_token(state, role, &secret)
-            };
-            let (rotated, view) = self.once(id, Basis::Fresh, rotate).await?.parts();
-            if rotated.is_some() {
-                tracing::info!(%role, "join token rotated");
-            }
-            view
-        } else {
-            None
-        };
-        let view = match view {
-            Some(view) => view,
-            None => self.view().await?,
-        };
-        Ok(Response::new(wire::GetJoinTokenResponse {
-            token: cluster::token(&view, role)?,
-            manager_addrs: manager_addrs(&view)
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        }))
+        self.standing_token(request).await
     }
 
     async fn list_nodes(
@@ -325,25 +298,7 @@ impl Control for ControlService {
         &self,
         request: Request<wire::CreateNetworkRequest>,
     ) -> Answer<wire::CreateNetworkResponse> {
-        let request = request.into_inner();
-        let name = RequestId::read(&request.request_id)?;
-        let spec = request.spec.ok_or(ApiError::Incomplete("network spec"))?;
-        let spec = NetworkSpec::try_from(spec).map_err(ApiError::Field)?;
-        let call = "create network";
-        let id = NetworkId::from_entropy(name.object(call, || self.ids.bits()));
-        let scope = Scope::current();
-        let create = |state: &State| network::create(state, &scope, id, &spec);
-        let done = self.once(name.command(call), Basis::Local, create).await?;
-        let (decided, view) = done.parts();
-        if let Some(network) = &decided {
-            tracing::info!(%id, name = %spec.name, subnet = %network.subnet, "network created");
-        }
-        let stored = view.and_then(|view| view.network(id).cloned());
-        let network = stored.or(decided.map(Arc::new));
-        let network = network.ok_or(ApiError::MadeAndGone("network"))?;
-        Ok(Response::new(wire::CreateNetworkResponse {
-            network: Some((&*network).into()),
-        }))
+        self.make_network(request).await
     }
 
     async fn list_networks(
@@ -363,103 +318,35 @@ impl Control for ControlService {
         &self,
         request: Request<wire::RemoveNetworkRequest>,
     ) -> Answer<wire::RemoveNetworkResponse> {
-        let wire::RemoveNetworkRequest { target, request_id } = request.into_inner();
-        let id = RequestId::read(&request_id)?.command("remove network");
-        let scope = Scope::current();
-        let remove = |state: &State| network::remove(state, &scope, &target);
-        let removed = self.once(id, Basis::Fresh, remove).await?;
-        Ok(Response::new(wire::RemoveNetworkResponse {
-            network_id: removed_id(removed, "network", &target),
-        }))
+        self.forget_network(request).await
     }
 
     async fn create_service(
         &self,
         request: Request<wire::CreateServiceRequest>,
     ) -> Answer<wire::CreateServiceResponse> {
-        let request = request.into_inner();
-        let name = RequestId::read(&request.request_id)?;
-        let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
-        let call = "create service";
-        let id = ServiceId::from_entropy(name.object(call, || self.ids.bits()));
-        let scope = Scope::current();
-        let create = |state: &State| service::create(state, &scope, id, &spec);
-        let done = self.once(name.command(call), Basis::Local, create).await?;
-        let (decided, view) = done.parts();
-        if let Some(service) = &decided {
-            tracing::info!(%id, name = %service.spec.name, "service created");
-        }
-        let stored = view.and_then(|view| view.service(id).cloned());
-        let service = stored.or(decided.map(Arc::new));
-        let service = service.ok_or(ApiError::MadeAndGone("service"))?;
-        Ok(Response::new(wire::CreateServiceResponse {
-            service: Some((&*service).into()),
-        }))
+        self.make_service(request).await
     }
 
     async fn update_service(
         &self,
         request: Request<wire::UpdateServiceRequest>,
     ) -> Answer<wire::UpdateServiceResponse> {
-        let request = request.into_inner();
-        let id = RequestId::read(&request.request_id)?.command("update service");
-        let spec = request.spec.ok_or(ApiError::Incomplete("service spec"))?;
-        let (target, version) = (&*request.target, request.version);
-        let basis = self.basis(target);
-        let scope = Scope::current();
-        let update = |state: &State| service::update(state, &scope, target, version, &spec);
-        let (decided, view) = self.once(id, basis, update).await?.parts();
-        let service = match (decided, view) {
-            (Some(service), view) => {
-                tracing::info!(id = %service.id, name = %service.spec.name, "service updated");
-                let stored = view.and_then(|view| view.service(service.id).cloned());
-                stored.unwrap_or_else(|| Arc::new(service))
-            }
-            (None, Some(view)) => target::service(&view, &scope, target)?,
-            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
-        };
-        Ok(Response::new(wire::UpdateServiceResponse {
-            service: Some((&*service).into()),
-        }))
+        self.change_service(request).await
     }
 
     async fn rollback_service(
         &self,
         request: Request<wire::RollbackServiceRequest>,
     ) -> Answer<wire::RollbackServiceResponse> {
-        let request = request.into_inner();
-        let id = RequestId::read(&request.request_id)?.command("roll back service");
-        let (target, version) = (&*request.target, request.version);
-        let basis = self.basis(target);
-        let scope = Scope::current();
-        let rollback = |state: &State| service::rollback(state, &scope, target, version);
-        let (decided, view) = self.once(id, basis, rollback).await?.parts();
-        let service = match (decided, view) {
-            (Some(service), view) => {
-                tracing::info!(id = %service.id, name = %service.spec.name, "service rolled back");
-                let stored = view.and_then(|view| view.service(service.id).cloned());
-                stored.unwrap_or_else(|| Arc::new(service))
-            }
-            (None, Some(view)) => target::service(&view, &scope, target)?,
-            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
-        };
-        Ok(Response::new(wire::RollbackServiceResponse {
-            service: Some((&*service).into()),
-        }))
+        self.return_service(request).await
     }
 
     async fn remove_service(
         &self,
         request: Request<wire::RemoveServiceRequest>,
     ) -> Answer<wire::RemoveServiceResponse> {
-        let wire::RemoveServiceRequest { target, request_id } = request.into_inner();
-        let id = RequestId::read(&request_id)?.command("remove service");
-        let scope = Scope::current();
-        let remove = |state: &State| service::remove(state, &scope, &target);
-        let removed = self.once(id, Basis::Fresh, remove).await?;
-        Ok(Response::new(wire::RemoveServiceResponse {
-            service_id: removed_id(removed, "service", &target),
-        }))
+        self.forget_service(request).await
     }
 
     async fn list_services(
@@ -567,13 +454,7 @@ impl Control for ControlService {
         &self,
         request: Request<wire::UpdateClusterRequest>,
     ) -> Answer<wire::UpdateClusterResponse> {
-        let request = request.into_inner();
-        let id = RequestId::read(&request.request_id)?.command("update cluster");
-        acting::says(ca::said(&request));
-        let decide = |state: &State| ca::update(state, &request);
-        self.once(id, Basis::Fresh, decide).await?;
-        tracing::info!(ttl_ms = request.certificate_ttl_ms, "cluster updated");
-        Ok(Response::new(wire::UpdateClusterResponse {}))
+        self.change_settings(request).await
     }
 
     async fn get_ca(&self, _: Request<wire::GetCaRequest>) -> Answer<wire::GetCaResponse> {
@@ -585,132 +466,49 @@ impl Control for ControlService {
         &self,
         request: Request<wire::RotateCaRequest>,
     ) -> Answer<wire::RotateCaResponse> {
-        let request = request.into_inner();
-        let id = RequestId::read(&request.request_id)?.command("rotate ca");
-        if request.abort {
-            acting::says("called the change of the root off");
-            self.once(id, Basis::Fresh, ca::abort).await?;
-            tracing::info!("the change of the root is called off");
-        } else {
-            let view = self.view().await?;
-            let cluster = cluster::get(&view)?.id;
-            let (root, now) = ca::new_root(cluster, &request)?;
-            acting::says("began a change of the root");
-            let begin = |state: &State| ca::rotate(state, &root, now);
-            self.once(id, Basis::Fresh, begin).await?;
-            tracing::info!(root = %root.cert().digest(), "the change of the root begins");
-        }
-        Ok(Response::new(wire::RotateCaResponse {}))
+        self.change_root(request).await
     }
 
     async fn create_join_token(
         &self,
         request: Request<wire::CreateJoinTokenRequest>,
     ) -> Answer<wire::CreateJoinTokenResponse> {
-        let request = request.into_inner();
-        let order = token::Order::read(role(request.role)?, request)?;
-        let secret = TokenSecret::random().map_err(ApiError::Token)?;
-        let now = self.clock.timestamp();
-        let create = |state: &State| token::create(state, &order, &secret, now);
-        let done = self.transact(create).await?;
-        let made = done.outcome;
-        tracing::info!(token = %made.token.id, role = %made.token.role, name = made.token.name, "join token made");
-        let view = match done.view {
-            Some(view) => view,
-            None => self.view().await?,
-        };
-        let stored = view.join_token(made.token.id);
-        Ok(Response::new(wire::CreateJoinTokenResponse {
-            token: made.text,
-            made: Some(token_shown(stored.map_or(&made.token, |token| &**token))),
-            manager_addrs: manager_addrs(&view)
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        }))
+        self.make_join_token(request).await
     }
 
     async fn list_join_tokens(
         &self,
-        _: Request<wire::ListJoinTokensRequest>,
+        request: Request<wire::ListJoinTokensRequest>,
     ) -> Answer<wire::ListJoinTokensResponse> {
-        let tokens = token::list(&*self.view().await?);
-        Ok(Response::new(wire::ListJoinTokensResponse {
-            tokens: tokens.iter().map(|token| token_shown(token)).collect(),
-            now_ms: self.clock.timestamp().as_millis(),
-        }))
+        self.join_tokens(request).await
     }
 
     async fn remove_join_token(
         &self,
         request: Request<wire::RemoveJoinTokenRequest>,
     ) -> Answer<wire::RemoveJoinTokenResponse> {
-        let target = request.into_inner().target;
-        let remove = |state: &State| token::remove(state, &target);
-        let id = self.transact(remove).await?.outcome;
-        tracing::info!(token = %id, "join token removed");
-        Ok(Response::new(wire::RemoveJoinTokenResponse {
-            id: id.to_string(),
-        }))
+        self.forget_join_token(request).await
     }
 
     async fn decide_node(
         &self,
         request: Request<wire::DecideNodeRequest>,
     ) -> Answer<wire::DecideNodeResponse> {
-        let wire::DecideNodeRequest { target, accept } = request.into_inner();
-        let now = self.clock.timestamp();
-        let decide = |state: &State| {
-            let decision = token::decide(state, &target, accept, now)?;
-            let word = if accept { "accepted" } else { "rejected" };
-            acting::says(format!("{word} node {}", decision.outcome.hostname));
-            Ok(decision)
-        };
-        let token::Decided {
-            id,
-            hostname,
-            role,
-            token,
-        } = self.transact(decide).await?.outcome;
-        tracing::info!(node = %id, hostname, %role, %token, accept, "decided about a waiting node");
-        Ok(Response::new(wire::DecideNodeResponse {
-            node_id: id.to_string(),
-            hostname,
-        }))
+        self.decide_about(request).await
     }
 
     async fn set_autolock(
         &self,
         request: Request<wire::SetAutolockRequest>,
     ) -> Answer<wire::SetAutolockResponse> {
-        let on = request.get_ref().autolock;
-        let fresh = UnlockKey::random().map_err(ApiError::Token)?;
-        let done = self
-            .transact(|state| autolock::set(state, on, &fresh))
-            .await?;
-        tracing::info!(on, "whether managers are locked after a restart was set");
-        Ok(Response::new(wire::SetAutolockResponse {
-            unlock_key: revealed(done.outcome.as_ref()),
-        }))
+        self.lock_managers(request).await
     }
 
     async fn get_unlock_key(
         &self,
         request: Request<wire::GetUnlockKeyRequest>,
     ) -> Answer<wire::GetUnlockKeyResponse> {
-        let key = if request.get_ref().rotate {
-            let fresh = UnlockKey::random().map_err(ApiError::Token)?;
-            let rotate = |state: &State| autolock::rotate(state, &fresh);
-            let done = self.transact(rotate).await?;
-            tracing::info!("the unlock key of managers is a new one");
-            done.outcome
-        } else {
-            autolock::unlock_key(&*self.view().await?)?
-        };
-        let key = key.ok_or(ApiError::NotAutolocked)?;
-        Ok(Response::new(wire::GetUnlockKeyResponse {
-            unlock_key: revealed(Some(&key)),
-        }))
+        self.reveal_unlock_key(request).await
     }
 
     async fn list_audit(
@@ -857,36 +655,6 @@ impl Control for ControlService {
         &self,
         request: Request<wire::UpdateKeysRequest>,
     ) -> Answer<wire::UpdateKeysResponse> {
-        let request = request.into_inner();
-        let wish = keys::Wish::read(&request)?;
-        let id = RequestId::read(&request.request_id)?.command("update keys");
-        let decide = |state: &State| {
-            acting::says(wish.words());
-            wish.decide(state)
-        };
-        let (decided, view) = self.once(id, Basis::Fresh, decide).await?.parts();
-        let (epoch, every) = match (decided, view) {
-            (Some(decided), _) => (decided.epoch, decided.every),
-            (None, Some(view)) => {
-                let cluster = cluster::get(&view)?;
-                (cluster.keys_wanted, cluster.settings.key_rotation)
-            }
-            (None, None) => return Err(ApiError::MadeAndGone("change").into()),
-        };
-        tracing::info!(
-            epoch,
-            ?every,
-            rotate = request.rotate,
-            "keys of the data plane"
-        );
-        Ok(Response::new(wire::UpdateKeysResponse {
-            epoch,
-            rotation_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),
-        }))
+        self.change_keys(request).await
     }
-}
-
-/// For the one who asked for it.
-fn revealed(key: Option<&UnlockKey>) -> String {
-    key.map_or_else(String::new, |key| key.reveal().as_str().to_owned())
 }

@@ -46,6 +46,7 @@ fn house() -> (Arc<FakeProposer>, People) {
         now: Stopped.now(),
         cluster: 1,
         node: 1,
+        unlock_key: None,
     });
     fake.write(founded.unwrap().changes);
     let next = AtomicU64::new(1000);

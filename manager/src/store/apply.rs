@@ -209,6 +209,7 @@ fn check_port_modes(state: &State, key: ObjectKey, claims: &[Claim]) -> Result<(
             | Claim::RaftId(_)
             | Claim::IngressAddress(_)
             | Claim::UserName(_)
+            | Claim::TunnelKey(_)
             | Claim::MaterialName(..) => None,
         };
         if let Some(other) = other {

@@ -28,7 +28,6 @@ pub(crate) fn founding(managers: &[Place], workers: &[Place]) -> Result<Vec<Chan
         worker_token: "w".to_owned(),
         manager_token: "m".to_owned(),
         next_raft_id: 100,
-        unlock_key: None,
         settings: Some((&defaults::settings()).into()),
         ..wire::Cluster::default()
     })?;

@@ -192,6 +192,7 @@ mod tests {
         let record = LaunchRecord {
             launch: TaskLaunch::new(crate::fixture::task_id(1), vec!["canary".to_owned()]),
             cgroups: Cgroups::detect("weft-test").unwrap(),
+            files: 0,
         };
         assert!(!dir.launch_is_forgotten());
         dir.write_launch(&record, Some(&aside)).unwrap();
