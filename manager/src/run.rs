@@ -211,6 +211,10 @@ impl std::fmt::Debug for Manager {
 impl Manager {
     /// Starts everything. The manager takes part once consensus lets it: at once after a restart,
     /// after [`Manager::found`], or when the leader adds it.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the one place where the rooms are joined, a few lines for each"
+    )]
     pub async fn start(config: ManagerConfig) -> Result<Manager, StartError> {
         let store = Arc::new(Store::default());
         let dialer = Arc::new(ManagerDialer(config.credentials.clone()));
@@ -299,19 +303,16 @@ impl Manager {
             stop.clone(),
         ));
         let (locked, locked_seen) = watch::channel(0);
+        let (seen, held) = (store.clone(), config.vault.clone());
         tasks.spawn(autolock::follow(
-            store.clone(),
+            seen,
             proposer.clone(),
-            config.vault.clone(),
+            held,
             locked,
             stop.clone(),
         ));
-        tasks.spawn(rekey::retire(
-            config.dir,
-            raft.clone(),
-            config.vault,
-            stop.clone(),
-        ));
+        let retire = rekey::retire(config.dir, raft.clone(), config.vault, stop.clone());
+        tasks.spawn(retire);
         tasks.spawn(revocation::follow(
             store.clone(),
             raft.clone(),

@@ -144,7 +144,42 @@ fn a_person_works_from_her_own_machine_as_far_as_her_role_goes() -> anyhow::Resu
         &["--role", "operator", "--stack", "shop"],
     )?;
 
-    // What each may do, and what she hears about the rest.
+    roles_hold(&desk)?;
+
+    // One context without saying so, also when the first manager is gone.
+    desk.ok(&["context", "use", "ada"])?;
+    desk.ok(&["user", "renew"])?;
+    let users = desk.ok(&["user", "ls", "-q"])?;
+    assert_eq!(
+        users.lines().collect::<Vec<_>>(),
+        ["ada", "carol", "otto", "vera"]
+    );
+    let audit = desk.ok(&["audit", "--actor", "user/otto"])?;
+    assert!(
+        audit.contains("user/otto") && audit.contains("created service web"),
+        "{audit}"
+    );
+    desk.refused(&["--context", "nobody", "node", "ls"], &["weft context ls"])?;
+
+    removal_cuts_what_is_open(&cluster, &desk)?;
+    let audit = manager.weft_json(&["audit", "--format", "json"])?;
+    let told = |text: &str| {
+        let rows = contract::rows(&audit);
+        rows.iter().any(|row| row["summary"].as_str() == Some(text))
+    };
+    for text in [
+        "founded the cluster, created node n1",
+        "created node n2",
+        "created user otto",
+        "removed user otto",
+    ] {
+        assert!(told(text), "{text:?} is not in {audit}");
+    }
+    cluster.down()
+}
+
+/// What each may do, and what she hears about the rest.
+fn roles_hold(desk: &Desk) -> anyhow::Result<()> {
     let nodes: Value = serde_json::from_str(&desk.ok(&[
         "--context",
         "vera",
@@ -203,35 +238,5 @@ fn a_person_works_from_her_own_machine_as_far_as_her_role_goes() -> anyhow::Resu
         "sleep",
         "1000",
     ])?;
-
-    // One context without saying so, also when the first manager is gone.
-    desk.ok(&["context", "use", "ada"])?;
-    desk.ok(&["user", "renew"])?;
-    let users = desk.ok(&["user", "ls", "-q"])?;
-    assert_eq!(
-        users.lines().collect::<Vec<_>>(),
-        ["ada", "carol", "otto", "vera"]
-    );
-    let audit = desk.ok(&["audit", "--actor", "user/otto"])?;
-    assert!(
-        audit.contains("user/otto") && audit.contains("created service web"),
-        "{audit}"
-    );
-    desk.refused(&["--context", "nobody", "node", "ls"], &["weft context ls"])?;
-
-    removal_cuts_what_is_open(&cluster, &desk)?;
-    let audit = manager.weft_json(&["audit", "--format", "json"])?;
-    let told = |text: &str| {
-        let rows = contract::rows(&audit);
-        rows.iter().any(|row| row["summary"].as_str() == Some(text))
-    };
-    for text in [
-        "founded the cluster, created node n1",
-        "created node n2",
-        "created user otto",
-        "removed user otto",
-    ] {
-        assert!(told(text), "{text:?} is not in {audit}");
-    }
-    cluster.down()
+    Ok(())
 }

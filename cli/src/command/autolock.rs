@@ -12,6 +12,7 @@ use nix::sys::termios::LocalFlags;
 use nix::sys::termios::SetArg;
 use nix::sys::termios::Termios;
 use std::io;
+use std::io::BufRead;
 use std::io::IsTerminal;
 use std::io::Read;
 use std::io::Stdin;
@@ -138,7 +139,7 @@ fn ask(stdin: &Stdin) -> anyhow::Result<Zeroizing<String>> {
 }
 
 /// One line, as a terminal in raw mode sends it.
-fn type_in(from: impl Read) -> anyhow::Result<Zeroizing<String>> {
+fn type_in(from: impl BufRead) -> anyhow::Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(Vec::with_capacity(128));
     for byte in from.bytes() {
         match byte.context("read the unlock key")? {

@@ -75,10 +75,7 @@ async fn fetch(client: &Client) -> Result<KeysInfo, Refused> {
     let request = wire::GetKeysRequest {
         read: client.read(),
     };
-    let get = |mut control: Control| {
-        let request = request;
-        async move { control.get_keys(request).await }
-    };
+    let get = |mut control: Control| async move { control.get_keys(request).await };
     let answer = client.repeat(get).await?;
     client.showed(answer.shown.as_ref());
     Ok(render::info(answer))

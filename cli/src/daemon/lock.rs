@@ -80,7 +80,13 @@ impl NodeHandle {
                 "this is not the key that this manager is locked with: if the unlock key was \
                  exchanged while this manager was away, it still needs the one before"
             ),
-            why => anyhow::Error::from(why).context("this manager's keys cannot be opened"),
+            why @ (KeyFileError::Missing { .. }
+            | KeyFileError::Locked { .. }
+            | KeyFileError::Read { .. }
+            | KeyFileError::Write { .. }
+            | KeyFileError::Line { .. }) => {
+                anyhow::Error::from(why).context("this manager's keys cannot be opened")
+            }
         })?;
         tracing::info!("this manager was unlocked");
         if let Some(node) = locked.take() {

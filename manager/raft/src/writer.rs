@@ -306,8 +306,11 @@ impl Drop for PanicReport {
 mod tests {
     use super::*;
 
+    /// Operations, and whether they were to be durable.
+    type Given = Vec<(Vec<Op>, bool)>;
+
     /// Tells what it was given.
-    struct Told(Arc<Mutex<Vec<(Vec<Op>, bool)>>>);
+    struct Told(Arc<Mutex<Given>>);
 
     impl Engine for Told {
         fn commit(&mut self, ops: Vec<Op>, durable: bool) -> io::Result<()> {

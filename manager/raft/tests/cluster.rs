@@ -270,7 +270,7 @@ async fn a_follower_whose_disk_went_back_is_told_so_and_never_votes_again() {
     // A copy, as of a virtual machine's disk.
     cluster.stop(follower).await;
     let (dir, copy) = (cluster.host_dir(follower), cluster.host_dir(99));
-    copy_all(&dir, &copy);
+    copy_all(&dir, &copy).unwrap();
     cluster.start(follower).await.unwrap();
     for i in 0..20 {
         cluster.write(&format!("new-{i}"), "1").await;
@@ -280,7 +280,7 @@ async fn a_follower_whose_disk_went_back_is_told_so_and_never_votes_again() {
 
     cluster.stop(follower).await;
     std::fs::remove_dir_all(&dir).unwrap();
-    copy_all(&copy, &dir);
+    copy_all(&copy, &dir).unwrap();
     cluster.start(follower).await.unwrap();
     let why = tokio::time::timeout(CEILING, cluster.node(follower).failed()).await;
     let why = why.expect("it stops");
@@ -293,15 +293,16 @@ async fn a_follower_whose_disk_went_back_is_told_so_and_never_votes_again() {
     assert_eq!(cluster.leader().await, leader);
 }
 
-fn copy_all(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+fn copy_all(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            copy_all(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }

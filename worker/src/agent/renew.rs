@@ -130,7 +130,11 @@ impl Renewal {
             let due = match due(&current, policy.as_ref(), now, jitter) {
                 Due::Later(_) | Due::Told if asked => Due::Now,
                 Due::Told if waited == version => Due::Now,
-                due => due,
+                due @ (Due::Later(_)
+                | Due::Adopt(_)
+                | Due::Told
+                | Due::Now
+                | Due::Expired { .. }) => due,
             };
             let done = match due {
                 Due::Later(at) => Err(at.duration_since(now).unwrap_or_default().min(LOOK)),

@@ -17,7 +17,7 @@ fn parsed(words: &[&str]) -> Result<wire::ServiceSpec, String> {
     let ServiceCommand::Create(args) = *command else {
         panic!("not service create");
     };
-    spec(args, &here, || "made-up".to_owned()).map_err(|error| format!("{error:#}"))
+    spec(*args, &here, || "made-up".to_owned()).map_err(|error| format!("{error:#}"))
 }
 
 fn split(line: &str) -> Vec<&str> {

@@ -25,9 +25,9 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceCommand {
     /// Run a command on the cluster
-    Create(create::CreateArgs),
+    Create(Box<create::CreateArgs>),
     /// Change a service; its tasks roll over where that is needed
-    Update(rollback::UpdateOrRollback),
+    Update(Box<rollback::UpdateOrRollback>),
     /// Return a service to its spec before the last change; how many tasks it has stays
     Rollback(rollback::RollbackArgs),
     /// Change how many tasks services have
@@ -49,8 +49,8 @@ pub(crate) enum ServiceCommand {
 /// Runs it.
 pub(super) async fn run(context: &Context, command: ServiceCommand) -> anyhow::Result<()> {
     match command {
-        ServiceCommand::Create(args) => create::run(context, args).await,
-        ServiceCommand::Update(args) => rollback::update(context, args).await,
+        ServiceCommand::Create(args) => create::run(context, *args).await,
+        ServiceCommand::Update(args) => rollback::update(context, *args).await,
         ServiceCommand::Rollback(args) => rollback::run(context, &args).await,
         ServiceCommand::Scale(args) => scale::run(context, &args).await,
         ServiceCommand::Ls(list) => ls::run(context, list).await,

@@ -250,6 +250,23 @@ fn reference(n: u8) -> NetworkRef {
     }
 }
 
+fn change_of_service(view: &View, n: u8, what: u8) -> Option<Change> {
+    let service = view.service(service_id(u128::from(n % 3 + 1)))?;
+    let mut service = Service::clone(service);
+    service.ports.clear();
+    if what & 1 != 0 {
+        service.ports.push(Port {
+            protocol: Protocol::Tcp,
+            target: 80,
+            published: Some(8000 + u16::from(n % 3)),
+        });
+    }
+    let networks = &mut service.spec.task.networks;
+    networks.clear();
+    networks.extend((1..=2).filter(|n| what & (n << 1) != 0).map(reference));
+    Some(Change::update(service))
+}
+
 /// The changes of an event; none when there is nothing that it fits.
 fn changes(view: &View, event: &Event, next: &mut u8) -> Vec<Change> {
     let a_task = |n: u8| {
@@ -313,27 +330,7 @@ fn changes(view: &View, event: &Event, next: &mut u8) -> Vec<Change> {
                 }
             }
         }
-        Event::Service(n, what) => {
-            let id = service_id(u128::from(n % 3 + 1));
-            view.service(id).map(|service| {
-                let mut service = Service::clone(service);
-                service.ports.clear();
-                if what & 1 != 0 {
-                    service.ports.push(Port {
-                        protocol: Protocol::Tcp,
-                        target: 80,
-                        published: Some(8000 + u16::from(n % 3)),
-                    });
-                }
-                service.spec.task.networks.clear();
-                service
-                    .spec
-                    .task
-                    .networks
-                    .extend((1..=2).filter(|n| what & (n << 1) != 0).map(reference));
-                Change::update(service)
-            })
-        }
+        Event::Service(n, what) => change_of_service(view, *n, *what),
         Event::Keys(what) => Some(match view.key_ring() {
             _ if what % 4 == 0 => {
                 let network = view.network(network_id(1)).unwrap();

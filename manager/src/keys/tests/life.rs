@@ -218,13 +218,11 @@ impl World {
             }
         };
         let fits = match &change {
-            Change::Put { object, .. } => match object {
-                Object::Task(task) => {
-                    self.state.task(task.id).is_none() || task.status.state.is_terminal()
-                }
-                _ => true,
-            },
-            Change::Delete { .. } | Change::Guard { .. } => true,
+            Change::Put {
+                object: Object::Task(task),
+                ..
+            } => self.state.task(task.id).is_none() || task.status.state.is_terminal(),
+            Change::Put { .. } | Change::Delete { .. } | Change::Guard { .. } => true,
         };
         if fits {
             self.write(vec![change]);

@@ -37,13 +37,19 @@ fn world(change: impl Fn(&mut Object)) -> State {
 
 fn told(state: &State, node: u128) -> Vec<TunnelRecord> {
     let tunnels = Tunnels::of(state, node_id(node));
-    let tunnel = |piece| match piece {
+    let tunnel = |piece: Assignment| match piece {
         Assignment::Tunnel(tunnel) => Some(tunnel),
         Assignment::Epochs(epochs) => {
             assert_eq!((epochs.active, epochs.newest), (1, 2));
             None
         }
-        other => panic!("{other:?}"),
+        Assignment::Task(_)
+        | Assignment::Network(_)
+        | Assignment::Endpoint(_)
+        | Assignment::Service(_)
+        | Assignment::Published(_)
+        | Assignment::Peer(_)
+        | Assignment::Material(_) => panic!("no key: {piece:?}"),
     };
     let all: Vec<_> = tunnels.iter().flat_map(Tunnels::all).collect();
     all.into_iter().filter_map(tunnel).collect()
