@@ -16,7 +16,9 @@ use crate::RootCert;
 use crate::RootError;
 use crate::Trust;
 use crate::TrustError;
+use crate::UserIdentity;
 use crate::issue;
+use crate::issue_user;
 
 /// What issues a cluster's certificates, as its state says.
 #[derive(Clone, Debug)]
@@ -88,6 +90,21 @@ impl Authority {
         ttl: Duration,
     ) -> Result<CertificateChain, IssueError> {
         let chain = issue(&self.root, request, identity, now, ttl)?;
+        Ok(chain.followed_by(&self.vouchers))
+    }
+
+    /// Issues a person's certificate; see [`issue_user`](crate::issue_user).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn issue_user(
+        &self,
+        request: &[u8],
+        identity: &UserIdentity,
+        now: SystemTime,
+        ttl: Duration,
+    ) -> Result<CertificateChain, IssueError> {
+        let chain = issue_user(&self.root, request, identity, now, ttl)?;
         Ok(chain.followed_by(&self.vouchers))
     }
 

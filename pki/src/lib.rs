@@ -11,12 +11,13 @@
 mod authority;
 mod base32;
 mod credentials;
+mod entropy;
 mod identity;
 mod issue;
 mod key;
 mod keystore;
 mod local_key;
-mod proof;
+pub mod proof;
 mod refusal;
 mod renewal;
 mod request;
@@ -28,7 +29,7 @@ mod token;
 mod token_secret;
 mod transport;
 mod trust;
-mod tunnel;
+pub mod tunnel;
 mod unlock_key;
 mod user;
 mod verify;
@@ -40,6 +41,7 @@ pub use authority::policy;
 pub use credentials::Credentials;
 pub use credentials::CredentialsError;
 pub use credentials::LiveCredentials;
+pub use entropy::EntropyError;
 pub use identity::IdentityError;
 pub use identity::NodeIdentity;
 pub use issue::CLOCK_SKEW_ALLOWANCE;
@@ -57,8 +59,6 @@ pub use keystore::KeySeal;
 pub use keystore::Keystore;
 pub use keystore::KeystoreError;
 pub use local_key::LocalKey;
-pub use proof::ProofError;
-pub use proof::verify_proof;
 pub use refusal::Refusal;
 pub use renewal::Due;
 pub use renewal::Policy;
@@ -91,17 +91,9 @@ pub use transport::server;
 pub use transport::user_channel;
 pub use trust::Trust;
 pub use trust::TrustError;
-pub use tunnel::TunnelKeyError;
-pub use tunnel::TunnelSecret;
-pub use tunnel::pair_key;
 pub use unlock_key::ParseUnlockKeyError;
 pub use unlock_key::UnlockKey;
 pub use user::UserCredentials;
 pub use user::UserIdentity;
 pub use user::UserProof;
 pub use user::key_digest;
-
-/// The random source gave nothing; only a broken kernel does that.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the system's random source gave no bytes")]
-pub struct EntropyError;

@@ -97,7 +97,7 @@ fn a_job_completes_after_a_retry_and_a_scheduled_one_waits_for_its_time() -> any
         (row["completed"] == 2 && row["replicas"] == 2).then_some(())
     })?;
     // The first run is at once; the next one has its time.
-    let flags = ["--mode", "replicated-job", "--schedule", "* * * * *"];
+    let flags = ["--mode", "replicated-job", "--schedule", "0 0 1 1 *"];
     create(manager, "tidy", &flags, "exit 0")?;
     let first = inspected(&cluster, "tidy")?;
     assert!(first["next_run"].as_i64() > Some(0), "{first}");

@@ -37,7 +37,7 @@ use weft_pki::Expect;
 use weft_pki::Keystore;
 use weft_pki::LiveCredentials;
 use weft_pki::LocalKey;
-use weft_pki::TunnelSecret;
+use weft_pki::tunnel::TunnelSecret;
 use weft_proto::NodeId;
 use weft_proto::object::NodeDescription;
 use weft_proto::time::Clock;

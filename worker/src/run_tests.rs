@@ -58,7 +58,7 @@ fn config(dir: &Path, root: &Root, managers: Vec<SocketAddr>) -> WorkerConfig {
         me: node_id(),
         description: crate::describe::describe("host".to_owned(), "0.1.0"),
         data_addr: "192.0.2.7".parse().unwrap(),
-        tunnel_key: weft_pki::TunnelSecret::generate().unwrap(),
+        tunnel_key: weft_pki::tunnel::TunnelSecret::generate().unwrap(),
         keys: watch::Sender::default(),
         managers,
         own_manager: None,

@@ -8,10 +8,6 @@ use crate::store::State;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use weft_pki::Root;
-use weft_pki::RootCert;
-use weft_pki::RootError;
 use weft_proto::NodeId;
 use weft_proto::Role;
 use weft_proto::command::Change;
@@ -169,11 +165,4 @@ pub(crate) fn new_node(
 /// The cluster, as far as there is one.
 pub(super) fn cluster(state: &State) -> Result<Arc<Cluster>, CaError> {
     state.cluster().cloned().ok_or(CaError::NoCluster)
-}
-
-/// The cluster's root, with its key; the one of before while it is being changed.
-pub(crate) fn root_of(cluster: &Cluster) -> Result<Root, RootError> {
-    let der = CertificateDer::from(cluster.root_certificate.clone());
-    let certificate = RootCert::from_der(der)?;
-    Root::from_pem(&certificate.to_pem(), &cluster.root_key)
 }

@@ -9,7 +9,7 @@ use tonic::Status;
 use weft_pki::AuthorityError;
 use weft_pki::IssueError;
 use weft_pki::ParseTokenError;
-use weft_pki::ProofError;
+use weft_pki::proof::ProofError;
 use weft_proto::ClusterId;
 use weft_proto::JoinTokenId;
 use weft_proto::Name;

@@ -28,7 +28,6 @@ pub use bootstrap::bootstrap;
 pub use certify::CertifyError;
 pub use certify::certify;
 pub(crate) use enrol::new_node;
-pub(crate) use enrol::root_of as root;
 pub use error::AddressError;
 pub(crate) use error::CaError;
 pub(crate) use pending::accept;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use weft_pki::pair_key;
+use weft_pki::tunnel::pair_key;
 use weft_proto::ClusterId;
 use weft_proto::NetworkId;
 use weft_proto::NodeId;

@@ -106,11 +106,13 @@ impl Following {
             };
             // Every arm is cancel-safe.
             tokio::select! {
-                Some((tasks, line)) = self.open.next(), if !self.open.is_empty() => match line {
-                    Some(line) => if let Some(line) = self.take(line) {
+                part = self.open.next(), if !self.open.is_empty() => match part {
+                    Some((_, Some(line))) => if let Some(line) = self.take(line) {
                         return Some(line);
                     },
-                    None => self.ended(&tasks),
+                    Some((tasks, None)) => self.ended(&tasks),
+                    // The last query has gone: perhaps there is nothing left to wait for.
+                    None => {}
                 },
                 changed = self.views.changed() => {
                     changed.ok()?;

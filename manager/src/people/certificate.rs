@@ -1,6 +1,5 @@
 //! Certificates of people. Pure but for the key's own randomness.
 
-use crate::ca::root;
 use crate::managers::manager_addrs;
 use crate::people::Certified;
 use crate::people::change::Wanted;
@@ -10,10 +9,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
+use weft_pki::Authority;
 use weft_pki::CertificateChain;
-use weft_pki::Root;
 use weft_pki::UserIdentity;
-use weft_pki::issue_user;
 use weft_pki::key_digest;
 use weft_proto::ClusterId;
 use weft_proto::UserId;
@@ -40,12 +38,12 @@ pub(super) fn create(
     request: &[u8],
     now: SystemTime,
 ) -> Result<Certified, PeopleError> {
-    let (cluster, root) = authority(state)?;
+    let (cluster, authority) = authority(state)?;
     let identity = UserIdentity {
         cluster,
         name: wanted.name.clone(),
     };
-    let chain = issue_user(&root, request, &identity, now, wanted.ttl)?;
+    let chain = authority.issue_user(request, &identity, now, wanted.ttl)?;
     let user = User {
         meta: Meta::default(),
         id,
@@ -66,12 +64,12 @@ pub(super) fn again(
     request: &[u8],
     now: SystemTime,
 ) -> Result<Certified, PeopleError> {
-    let (cluster, root) = authority(state)?;
+    let (cluster, authority) = authority(state)?;
     let identity = UserIdentity {
         cluster,
         name: user.name.clone(),
     };
-    let chain = issue_user(&root, request, &identity, now, user.certificate_ttl)?;
+    let chain = authority.issue_user(request, &identity, now, user.certificate_ttl)?;
     if key_of(&chain)? != user.key {
         return Err(PeopleError::OtherKey(user.name.clone()));
     }
@@ -87,20 +85,23 @@ pub(super) fn answer(
     state: &State,
     chain: &CertificateChain,
 ) -> Result<wire::UserCertificate, PeopleError> {
-    let (_, root) = authority(state)?;
+    let (_, authority) = authority(state)?;
     let chain_der = chain.certificates().iter();
+    // While the root is being changed, both: the bundle is good before and after.
+    let roots = authority.trust().roots();
     let managers = manager_addrs(state);
     Ok(wire::UserCertificate {
         chain_der: chain_der.map(|der| der.as_ref().to_vec()).collect(),
-        root_der: vec![root.cert().der().as_ref().to_vec()],
+        root_der: roots.map(|root| root.der().to_vec()).collect(),
         manager_addrs: managers.iter().map(ToString::to_string).collect(),
         expires_ms: expires(chain).as_millis(),
     })
 }
 
-fn authority(state: &State) -> Result<(ClusterId, Root), PeopleError> {
+fn authority(state: &State) -> Result<(ClusterId, Authority), PeopleError> {
     let cluster = state.cluster().ok_or(PeopleError::NoCluster)?;
-    Ok((cluster.id, root(cluster).map_err(PeopleError::Root)?))
+    let authority = Authority::of(cluster).map_err(PeopleError::Authority)?;
+    Ok((cluster.id, authority))
 }
 
 fn key_of(chain: &CertificateChain) -> Result<KeyDigest, PeopleError> {

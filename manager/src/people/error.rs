@@ -40,7 +40,7 @@ pub(super) enum PeopleError {
     #[error("the cluster has no state yet: run `weft cluster init` first")]
     NoCluster,
     #[error("the cluster's own root cannot be read; restore the managers from a backup")]
-    Root(#[source] weft_pki::RootError),
+    Authority(#[source] weft_pki::AuthorityError),
     #[error(transparent)]
     Propose(#[from] ProposeError),
 }
@@ -61,7 +61,7 @@ impl From<PeopleError> for Status {
                 | IssueError::BadRequest(_)
                 | IssueError::UnsupportedKey,
             ) => Status::invalid_argument(text),
-            PeopleError::Issue(_) | PeopleError::Certificate(_) | PeopleError::Root(_) => {
+            PeopleError::Issue(_) | PeopleError::Certificate(_) | PeopleError::Authority(_) => {
                 Status::internal(text)
             }
             PeopleError::Propose(error) => error.into(),

@@ -23,6 +23,7 @@ use crate::command::ConflictKind;
 use crate::command::Expect;
 use crate::command::StoreSnapshot;
 use crate::convert::arbitrary::*;
+use crate::convert::arbitrary_service::*;
 use crate::id::UserId;
 use crate::object::KeyDigest;
 use crate::object::Object;

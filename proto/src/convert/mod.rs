@@ -36,6 +36,8 @@ mod arbitrary;
 #[cfg(test)]
 mod arbitrary_log;
 #[cfg(test)]
+mod arbitrary_service;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod refusals_state;

@@ -5,6 +5,7 @@ use crate::command::Command;
 use crate::command::StoreSnapshot;
 use crate::convert::arbitrary::*;
 use crate::convert::arbitrary_log::*;
+use crate::convert::arbitrary_service::*;
 use crate::convert::decode_result;
 use crate::convert::encode_result;
 use crate::object::Meta;

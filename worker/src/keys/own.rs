@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use tracing::warn;
-use weft_pki::TunnelKeyError;
-use weft_pki::TunnelSecret;
+use weft_pki::tunnel::TunnelKeyError;
+use weft_pki::tunnel::TunnelSecret;
 use zeroize::Zeroizing;
 
 /// Beside the last assignments, so that it goes with them when the node leaves.
