@@ -334,13 +334,12 @@ mod tests {
         writer.submit(vec![purge(4)], Done::Lazy);
         writer.stop();
         thread.unwrap().join().unwrap();
-        let told = told.lock();
+        let told = std::mem::take(&mut *told.lock());
         assert_eq!(told[0], (vec![purge(1), purge(2), purge(3)], true));
         // The end takes the last along, or comes right behind it.
         let rest: Vec<Op> = told[1..].iter().flat_map(|(ops, _)| ops.clone()).collect();
         assert_eq!(rest, [purge(4)]);
         assert!(told.last().unwrap().1, "the end is durable");
-        drop(told);
         assert!(writer.write(vec![purge(5)]).await.is_err(), "it has ended");
     }
 }

@@ -1,12 +1,12 @@
 //! What a node says about itself when its session begins.
 
+use crate::dispatcher::Pace;
 use crate::propose::ProposeError;
 use crate::propose::Proposer;
 use crate::store::Claim;
 use crate::store::State;
 use ipnet::IpNet;
 use std::net::IpAddr;
-use std::time::Duration;
 use tonic::Status;
 use weft_proto::Name;
 use weft_proto::NodeId;
@@ -77,6 +77,15 @@ impl Introduction {
         })
     }
 
+    /// Whether this may be another machine than the node that is there.
+    fn is_another(&self, view: &State, node: NodeId) -> bool {
+        view.node(node).is_some_and(|node| {
+            node.status.state == NodeState::Ready
+                && (node.description.hostname != self.description.hostname
+                    || node.data_addr != self.data_addr)
+        })
+    }
+
     /// The node as it should be; `None` when the state says so already, or has no such node.
     fn change(&self, view: &State, node: NodeId) -> Option<Change> {
         let node = view.node(node)?;
@@ -125,10 +134,16 @@ impl Introduction {
     }
 
     /// Makes it state, however long that takes: the session goes on meanwhile.
-    pub(super) async fn record(&self, proposer: &dyn Proposer, node: NodeId, retry: Duration) {
+    pub(super) async fn record(&self, proposer: &dyn Proposer, node: NodeId, pace: &Pace) {
+        let mut proven = false;
         loop {
             let done = match proposer.fresh_view().await {
                 Err(error) => Err(error),
+                Ok(view) if !proven && self.is_another(&view, node) => {
+                    tokio::time::sleep(pace.probation).await;
+                    proven = true;
+                    continue;
+                }
                 Ok(view) => match self.change(&view, node) {
                     None => Ok(0),
                     Some(change) => proposer.propose(vec![change]).await,
@@ -147,7 +162,7 @@ impl Introduction {
                     return;
                 }
             }
-            tokio::time::sleep(retry).await;
+            tokio::time::sleep(pace.retry).await;
         }
     }
 }

@@ -47,6 +47,10 @@ pub struct Pace {
     pub gather: Duration,
     /// The wait before reports are proposed again after there was no leader.
     pub retry: Duration,
+    /// How long an agent goes on before it is believed that a node that is there has another name
+    /// or place now: longer than it takes to find a second machine with its identity, at whichever
+    /// manager.
+    pub probation: Duration,
 }
 
 impl Default for Pace {
@@ -58,6 +62,7 @@ impl Default for Pace {
             progress: Duration::from_millis(500),
             gather: Duration::from_millis(15),
             retry: Duration::from_millis(250),
+            probation: Duration::from_secs(3),
         }
     }
 }

@@ -167,7 +167,7 @@ impl Session<'_> {
     ) -> Status {
         let silence = self.shared.pace.heartbeat * MISSED;
         let shared = Arc::clone(self.shared);
-        let record = introduction.record(&*shared.proposer, self.node, shared.pace.retry);
+        let record = introduction.record(&*shared.proposer, self.node, &shared.pace);
         let mut record = Box::pin(record);
         let said = self.certificate.subscribe();
         let pace = shared.pace.retry;

@@ -191,6 +191,20 @@ async fn what_a_node_says_about_itself_becomes_state() {
 }
 
 #[tokio::test]
+async fn a_session_that_does_not_last_gives_the_node_no_other_name_or_place() {
+    let bed = Bed::new(world()).await;
+    let mut other = node(2);
+    other.description.hostname = "thief".to_owned();
+    other.data_addr = "198.51.100.2".parse().unwrap();
+    let (first, ..) = bed.session(&other).await;
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let view = bed.fake.store.view();
+    assert_eq!(view.node(node_id(2)).unwrap().data_addr, node(2).data_addr);
+    assert_ne!(view.node(node_id(2)).unwrap().description.hostname, "thief");
+}
+
+#[tokio::test]
 async fn a_second_session_of_a_node_ends_the_first() {
     let bed = Bed::new(world()).await;
     let (mut first, ..) = bed.session(&node(2)).await;

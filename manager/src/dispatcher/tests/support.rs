@@ -140,6 +140,7 @@ impl Bed {
         let pace = Pace {
             heartbeat: Duration::from_millis(300),
             progress: Duration::from_millis(100),
+            probation: Duration::from_millis(200),
             ..Pace::default()
         };
         let fake = Fake::new(objects);
