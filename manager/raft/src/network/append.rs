@@ -181,23 +181,24 @@ impl<'s> Replies<'s> {
             }
         };
         this.pace.answered(Instant::now());
-        let reply = this.judge(reply);
+        let office = this.pace.0.lock().office;
+        let reply = match office {
+            Some(office) => this.client.judge(office, reply),
+            None => reply,
+        };
         this.client.report(this.client.purpose, reply.is_ok());
         let goes_on = matches!(reply, Ok(Ok(_)));
         Some((reply, goes_on.then_some(this)))
     }
 }
 
-impl Replies<'_> {
+impl Client {
     /// Remembers what was acknowledged, and stops at a follower that does not: the engine takes it for
     /// impossible that a log goes back.
-    fn judge(&self, reply: Reply) -> Reply {
-        let Some(office) = self.pace.0.lock().office else {
-            return reply;
-        };
-        let (target, known) = (self.client.target, &self.client.peers.acknowledged);
+    pub(super) fn judge(&self, office: Vote, reply: Reply) -> Reply {
+        let (target, known) = (self.target, &self.peers.acknowledged);
         match &reply {
-            Ok(Ok(Some(matched))) if self.client.purpose == Purpose::Entries => {
+            Ok(Ok(Some(matched))) if self.purpose == Purpose::Entries => {
                 known.note(target, office, matched.index);
             }
             Ok(Err(StreamAppendError::Conflict(at)))

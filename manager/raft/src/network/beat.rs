@@ -15,6 +15,7 @@ use super::rpc_error;
 use super::unreachable;
 use crate::peers::Purpose;
 use crate::types::RpcError;
+use crate::types::Vote;
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedSender;
 use futures::channel::mpsc::unbounded;
@@ -53,14 +54,14 @@ pub(super) async fn run(
     let request = append_request(None, &rpc);
     // Taken out: whatever ends this call before the reply leaves no stream behind.
     let open = client.beat.take();
-    let exchanged = timeout_at(deadline, exchange(client, open, request)).await;
+    let exchanged = timeout_at(deadline, exchange(client, rpc.vote, open, request)).await;
     let exchanged = exchanged.unwrap_or_else(|_| {
         let late = format!("no reply within {patience:?}");
         Err(unreachable(late))
     });
     client.report(Purpose::Control, exchanged.is_ok());
     let (reply, beat) = exchanged?;
-    let reply = decode(reply);
+    let reply = client.judge(rpc.vote, decode(reply));
     // After a refusal the other side ends the stream.
     if matches!(reply, Ok(Ok(_))) {
         client.beat = Some(beat);
@@ -72,6 +73,7 @@ type Exchanged = Result<(wire::RaftAppendReply, Beat), RpcError>;
 
 async fn exchange(
     client: &Client,
+    office: Vote,
     open: Option<Beat>,
     request: wire::RaftAppendRequest,
 ) -> Exchanged {
@@ -83,8 +85,12 @@ async fn exchange(
     // There is none, or it broke, as when the other side was started again: that says nothing of a
     // new one.
     let (requests, waiting) = unbounded();
+    let header = wire::RaftHeader {
+        acknowledged: client.peers.acknowledged.by(client.target, office),
+        ..client.peers.header(client.target)
+    };
     let first = wire::RaftAppendRequest {
-        header: Some(client.peers.header(client.target)),
+        header: Some(header),
         ..request
     };
     // It travels with the call that opens the stream, whose end is still here.
