@@ -338,6 +338,13 @@ fn a_node_whose_certificate_has_expired_comes_back_with_its_identity_and_its_tas
         let note = identity(worker).ok()?["note"].as_str()?.to_owned();
         (note.contains("expired") && note.contains("weft cluster join --token")).then_some(())
     })?;
+    // A connection that was open before would outlive the certificate, and renew it.
+    worker.kill_daemon()?;
+    worker.start_daemon()?;
+    cluster.wait("it still says so", || {
+        let note = identity(worker).ok()?["note"].as_str()?.to_owned();
+        note.contains("expired").then_some(())
+    })?;
     founder.weft_ok(&["cluster", "update", "--cert-ttl", "24h"])?;
     worker.heal()?;
 
