@@ -30,11 +30,20 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
 /// How long the refusal of a dial may take: it is one round trip.
 const REFUSAL: Duration = Duration::from_millis(200);
+
+/// Between two dials, as long as somebody answers.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(2),
+    Duration::from_millis(8),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+];
 
 /// The last stream of appends that broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +141,17 @@ fn turns(
     Some([first, first + round, first + round * 2])
 }
 
-/// Whether nobody listens at an address, by the word of its machine.
+/// Whether nobody listens at an address, by the word of its machine. A process that ends closes its
+/// connections one after the other, and its listener among them: who was told early, dials early.
 pub(crate) async fn refuses(addr: SocketAddr) -> bool {
-    match timeout(REFUSAL, TcpStream::connect(addr)).await {
-        Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
-        Ok(Ok(_)) | Err(_) => false,
+    for pause in PAUSES {
+        match timeout(REFUSAL, TcpStream::connect(addr)).await {
+            Ok(Err(error)) => return error.kind() == io::ErrorKind::ConnectionRefused,
+            Ok(Ok(_)) => sleep(pause).await,
+            Err(_) => return false,
+        }
     }
+    false
 }
 
 #[cfg(test)]
