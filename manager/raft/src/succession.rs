@@ -37,7 +37,7 @@ use tokio::time::timeout_at;
 /// How long the refusal of a dial may take: it is one round trip.
 const REFUSAL: Duration = Duration::from_millis(200);
 
-/// Between two dials, as long as somebody answers.
+/// After a dial that somebody answered, before the next one.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(2),
     Duration::from_millis(8),
@@ -50,7 +50,7 @@ const PAUSES: [Duration; 4] = [
 pub(crate) struct Broken {
     /// Who sent on it.
     pub(crate) from: RaftId,
-    /// When. Whatever it sent arrived before, so its lease has ended one lease later.
+    /// When.
     pub(crate) at: Instant,
 }
 
@@ -213,5 +213,18 @@ mod tests {
         assert!(!refuses(addr).await);
         drop(listener);
         assert!(refuses(addr).await);
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_closes_a_moment_after_the_dial_refuses_too() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let addr = listener.local_addr().unwrap();
+        let dying = tokio::spawn(async move {
+            drop(listener.accept().await);
+        });
+        assert!(refuses(addr).await);
+        dying.await.unwrap();
     }
 }

@@ -29,6 +29,9 @@ use wire::raft_server::RaftServer;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// In this term a follower has nothing at the index of the same number.
+const LOST: u64 = 99;
+
 /// Answers with the term it was asked in, `each` times per stream; then the stream ends.
 #[derive(Clone)]
 struct Follower {
@@ -37,14 +40,20 @@ struct Follower {
     mute: bool,
 }
 
-fn matched(term: u64) -> wire::RaftAppendReply {
-    let log_id = Some(wire::RaftLogId {
+fn answer(term: u64) -> wire::RaftAppendReply {
+    let log_id = wire::RaftLogId {
         term,
         node: 1,
         index: term,
-    });
+    };
+    let outcome = match term {
+        LOST => Outcome::Conflict(log_id),
+        _ => Outcome::Matched(wire::RaftMatched {
+            log_id: Some(log_id),
+        }),
+    };
     wire::RaftAppendReply {
-        outcome: Some(Outcome::Matched(wire::RaftMatched { log_id })),
+        outcome: Some(outcome),
     }
 }
 
@@ -65,7 +74,7 @@ impl raft_server::Raft for Follower {
                 at == 0,
                 "the first one says whose"
             );
-            Ok(matched(request.vote.unwrap_or_default().term))
+            Ok(answer(request.vote.unwrap_or_default().term))
         });
         let answers = answers.filter(move |_| std::future::ready(!mute));
         Ok(Response::new(Box::pin(answers.take(self.each))))
@@ -151,15 +160,18 @@ async fn client(each: usize, mute: bool) -> (Client, Arc<AtomicUsize>) {
     (client, streams)
 }
 
-/// Sends a heartbeat of a term; the term of the reply.
-async fn beat(client: &mut Client, term: u64, patience: Duration) -> Result<u64, RpcError> {
-    let vote = wire::RaftVote {
+fn office(term: u64) -> Vote {
+    vote_from_wire(wire::RaftVote {
         term,
         node: 1,
         committed: true,
-    };
+    })
+}
+
+/// Sends a heartbeat of a term; the reply.
+async fn reply(client: &mut Client, term: u64, patience: Duration) -> Reply {
     let request: AppendEntriesRequest<TypeConfig> = AppendEntriesRequest {
-        vote: vote_from_wire(vote),
+        vote: office(term),
         prev_log_id: None,
         entries: Vec::new(),
         leader_commit: None,
@@ -168,7 +180,12 @@ async fn beat(client: &mut Client, term: u64, patience: Duration) -> Result<u64,
     let replies = run(client, input, patience).await?;
     let replies: Vec<Reply> = replies.collect().await;
     assert_eq!(replies.len(), 1);
-    let matched = replies.into_iter().next().unwrap()?.unwrap();
+    replies.into_iter().next().unwrap()
+}
+
+/// Sends a heartbeat of a term; the term of the reply.
+async fn beat(client: &mut Client, term: u64, patience: Duration) -> Result<u64, RpcError> {
+    let matched = reply(client, term, patience).await?.unwrap();
     Ok(matched.unwrap().leader_id.term)
 }
 
@@ -200,4 +217,14 @@ async fn an_unanswered_heartbeat_leaves_no_stream_behind() {
     }
     // The call itself may be late on a busy machine.
     assert!(streams.load(Ordering::SeqCst) <= 2);
+}
+
+#[tokio::test]
+async fn a_follower_that_lost_what_it_acknowledged_is_no_answer_for_the_engine() {
+    let (mut client, _) = client(usize::MAX, false).await;
+    let behind = reply(&mut client, LOST, PATIENCE).await;
+    assert!(matches!(behind, Ok(Err(_))), "it was never further");
+    let known = Arc::clone(&client.peers);
+    known.acknowledged.note(RaftId(2), office(LOST), LOST);
+    assert!(reply(&mut client, LOST, PATIENCE).await.is_err());
 }
